@@ -1,0 +1,303 @@
+// Typed channels: chan<T> and its two ends, sender<T> and receiver<T>.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <strait/delivery.hpp>
+#include <strait/detail/chan_ops.hpp>
+
+namespace strait::inline STRAIT_ABI {
+
+template <class T>
+class chan;
+template <class T>
+class sender;
+template <class T>
+class receiver;
+
+/// How a `try_send` went.
+enum class send_result : unsigned char { sent, full, closed };
+
+namespace detail {
+
+struct chan_access;
+
+struct any_chan_handle {};
+
+/// A counted reference to a channel, in the directions that `Units` counts; null is nil.
+template <class T, std::uint64_t Units>
+class chan_handle : public any_chan_handle {
+ public:
+  using value_type = T;
+
+  chan_handle() noexcept = default;
+  chan_handle(const chan_handle& other) noexcept : state_(other.state_) {
+    if (state_ != nullptr) state_->add(Units);
+  }
+  chan_handle(chan_handle&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+  chan_handle& operator=(chan_handle other) noexcept {
+    std::swap(state_, other.state_);
+    return *this;
+  }
+  ~chan_handle() {
+    if (state_ != nullptr) state_->drop(Units);
+  }
+
+  /// False for a nil channel: one that is never ready.
+  explicit operator bool() const noexcept { return state_ != nullptr; }
+  /// Values waiting in the channel; a snapshot. 0 for nil and for capacity 0.
+  std::size_t len() const noexcept { return state_ != nullptr ? state_->size() : 0; }
+  /// The capacity it was made with.
+  std::size_t cap() const noexcept { return state_ != nullptr ? state_->capacity : 0; }
+
+ protected:
+  friend chan_access;
+  /// Adopts a counted reference.
+  struct adopted {
+    chan_state<T>* state;
+  };
+  explicit chan_handle(adopted a) noexcept : state_(a.state) {}
+
+  chan_state<T>* state_ = nullptr;
+};
+
+/// The way from handles to what they refer to, for the library's other rooms.
+struct chan_access {
+  template <class H>
+  static auto* state(const H& h) noexcept {
+    return h.state_;
+  }
+  template <class H, class T>
+  static H adopt(chan_state<T>* s) noexcept {
+    return H(typename H::adopted{s});
+  }
+  /// A new channel with one handle of each direction counted.
+  template <class T>
+  static chan_state<T>* make(std::size_t capacity) {
+    auto* const s = new chan_state<T>(capacity);
+    s->refs.store(2, std::memory_order_relaxed);
+    s->handles.store(chan_core::sender_unit + chan_core::receiver_unit, std::memory_order_relaxed);
+    return s;
+  }
+};
+
+template <class T, class Self>
+struct send_side {
+  /// Sends a copy of `v`, made now. Suspends while there is no room (or, at capacity 0, nobody
+  /// receives); a receiver resumes it. Throws `closed` if the channel is closed, before or
+  /// meanwhile, or nobody can receive any more; `failed` or `lost` if it ended so.
+  detail::send_op<T> send(const T& v) const { return detail::send_op<T>(self(), v); }
+  /// Sends `v`, moving from it when the send is done and only then: if it throws, is cancelled or
+  /// loses a select, the caller still has the value.
+  detail::send_ref_op<T> send(T&& v) const noexcept { return detail::send_ref_op<T>(self(), v); }
+  /// Sends a T built now from `args`.
+  template <class... Args>
+    requires std::is_constructible_v<T, Args&&...> &&
+             (!(sizeof...(Args) == 1 && (std::is_same_v<std::remove_cvref_t<Args>, T> && ...)))
+  detail::send_op<T> send(Args&&... args) const {
+    return detail::send_op<T>(self(), std::forward<Args>(args)...);
+  }
+  /// Sends all values, in order, moving from each as it goes; one lock for as many as there is room
+  /// for. Gives their number; throws as `send` does, the unsent rest untouched.
+  task<std::size_t> send_many(std::span<T> values) const {
+    return detail::send_many<T>(self(), values);
+  }
+  /// Sends now or not at all; never suspends, works on any thread. Moves from `v` only if sent.
+  send_result try_send(T&& v) const noexcept { return try_send_value(v); }
+  send_result try_send(const T& v) const {
+    T copy(v);
+    return try_send_value(copy);
+  }
+  /// Waits until the channel's home has queued everything sent through this end. Immediate near by.
+  detail::flush_op<T> flush() const noexcept { return detail::flush_op<T>(self()); }
+  /// Ends the channel: receivers get what is in it and then the end; senders that wait throw
+  /// `closed`. May be repeated; returns whether this was the first time as far as this process
+  /// knows. Throws `closed` on a nil channel.
+  bool close() const {
+    if (self() == nullptr)
+      throw channel_error(channel_errc::closed, "strait: close of nil channel");
+    return self()->close();
+  }
+
+ private:
+  detail::chan_state<T>* self() const noexcept {
+    return chan_access::state(static_cast<const Self&>(*this));
+  }
+  send_result try_send_value(T& v) const noexcept {
+    detail::chan_state<T>* const c = self();
+    if (c == nullptr) return send_result::full;
+    detail::ready_list woken;
+    detail::send_node<T> node;
+    node.value = &v;
+    c->lock.lock();
+    const bool done = c->send_locked(node, woken);
+    c->lock.unlock();
+    detail::scheduler::ready_all(woken);
+    if (!done) return send_result::full;
+    return node.status == detail::op_status::done ? send_result::sent : send_result::closed;
+  }
+};
+
+template <class T, class Self>
+struct recv_side {
+  /// Receives a value, in the order sent. Suspends while there is none; a sender resumes it. Empty
+  /// when the channel is closed and drained. Throws `failed` or `lost`, after draining, if it ended
+  /// so: an error never looks like an end.
+  detail::recv_op<T> recv() const noexcept { return detail::recv_op<T>(self()); }
+  /// Receives a value that stays the channel's until it is acked (see `delivery`).
+  detail::take_op<T> take() const noexcept { return detail::take_op<T>(self()); }
+  /// Receives 1 to `most` values: waits for the first, takes what else is there. Empty at the end.
+  detail::recv_many_op<T> recv_many(std::size_t most) const noexcept {
+    return detail::recv_many_op<T>(self(), most);
+  }
+  /// Receives now or not at all; never suspends, works on any thread. Throws as `recv` does.
+  received<T> try_recv() const {
+    detail::chan_state<T>* const c = self();
+    if (c == nullptr) return received<T>::nothing_yet();
+    detail::ready_list woken;
+    detail::recv_node<T> node;
+    c->lock.lock();
+    const bool done = c->recv_locked(node, woken);
+    c->lock.unlock();
+    detail::scheduler::ready_all(woken);
+    if (!done) return received<T>::nothing_yet();
+    if (node.status == detail::op_status::done) return received<T>(std::move(node.slot));
+    if (c->error) std::rethrow_exception(c->error);
+    return received<T>();
+  }
+
+ private:
+  detail::chan_state<T>* self() const noexcept {
+    return chan_access::state(static_cast<const Self&>(*this));
+  }
+};
+
+}  // namespace detail
+
+/// The sending end of a channel: cheap to copy. When the last handle that could send is gone, the
+/// channel closes.
+template <class T>
+class sender : public detail::chan_handle<T, detail::chan_core::sender_unit>,
+               public detail::send_side<T, sender<T>> {
+  using base = detail::chan_handle<T, detail::chan_core::sender_unit>;
+
+ public:
+  sender() noexcept = default;
+  sender(const chan<T>& c) noexcept;  // NOLINT: implicit, as in Go
+  sender(chan<T>&& c) noexcept;
+
+ private:
+  friend detail::chan_access;
+  using base::base;
+  using typename base::adopted;
+};
+
+/// The receiving end of a channel: cheap to copy; copies compete for the values. When the last
+/// handle that could receive is gone, sends throw `closed` and keep their values.
+template <class T>
+class receiver : public detail::chan_handle<T, detail::chan_core::receiver_unit>,
+                 public detail::recv_side<T, receiver<T>> {
+  using base = detail::chan_handle<T, detail::chan_core::receiver_unit>;
+
+ public:
+  receiver() noexcept = default;
+  receiver(const chan<T>& c) noexcept;  // NOLINT: implicit, as in Go
+  receiver(chan<T>&& c) noexcept;
+
+ private:
+  friend detail::chan_access;
+  using base::base;
+  using typename base::adopted;
+};
+
+/// A channel in both directions: a cheap, copyable handle that counts as a sender and a receiver.
+/// Converts to `sender<T>` or `receiver<T>`, never back. `chan<T>{}` is nil: its operations wait
+/// for ever (a cancellation ends them) and select ignores it.
+template <class T>
+class chan : public detail::chan_handle<T, detail::chan_core::sender_unit +
+                                               detail::chan_core::receiver_unit>,
+             public detail::send_side<T, chan<T>>,
+             public detail::recv_side<T, chan<T>> {
+  using base =
+      detail::chan_handle<T, detail::chan_core::sender_unit + detail::chan_core::receiver_unit>;
+
+ public:
+  chan() noexcept = default;
+  /// A channel that buffers `capacity` values; 0 is a rendezvous: a send ends when a receiver has
+  /// the value. Throws std::length_error if that is more than memory could hold.
+  explicit chan(std::size_t capacity)
+      : base(typename base::adopted{detail::chan_access::make<T>(capacity)}) {}
+
+ private:
+  friend detail::chan_access;
+  friend sender<T>;
+  friend receiver<T>;
+  using base::base;
+  using typename base::adopted;
+};
+
+template <class T>
+sender<T>::sender(const chan<T>& c) noexcept : base(typename base::adopted{c.state_}) {
+  if (c.state_ != nullptr) c.state_->add(detail::chan_core::sender_unit);
+}
+template <class T>
+sender<T>::sender(chan<T>&& c) noexcept
+    : base(typename base::adopted{std::exchange(c.state_, nullptr)}) {
+  if (this->state_ != nullptr) this->state_->drop(detail::chan_core::receiver_unit);
+}
+template <class T>
+receiver<T>::receiver(const chan<T>& c) noexcept : base(typename base::adopted{c.state_}) {
+  if (c.state_ != nullptr) c.state_->add(detail::chan_core::receiver_unit);
+}
+template <class T>
+receiver<T>::receiver(chan<T>&& c) noexcept
+    : base(typename base::adopted{std::exchange(c.state_, nullptr)}) {
+  if (this->state_ != nullptr) this->state_->drop(detail::chan_core::sender_unit);
+}
+
+/// The two ends of a new channel, sending end first, and no third handle that keeps it open.
+template <class T>
+struct chan_ends {
+  sender<T> in;
+  receiver<T> out;
+};
+template <class T>
+chan_ends<T> make_chan(std::size_t capacity = 0) {
+  detail::chan_state<T>* const s = detail::chan_access::make<T>(capacity);
+  return {detail::chan_access::adopt<sender<T>>(s), detail::chan_access::adopt<receiver<T>>(s)};
+}
+
+/// Handles are equal when they refer to the same channel, whatever their direction.
+template <class A, class B>
+  requires std::derived_from<A, detail::any_chan_handle> &&
+           std::derived_from<B, detail::any_chan_handle> &&
+           std::is_same_v<typename A::value_type, typename B::value_type>
+bool operator==(const A& a, const B& b) noexcept {
+  return detail::chan_access::state(a) == detail::chan_access::state(b);
+}
+
+}  // namespace strait::inline STRAIT_ABI
+
+template <class T>
+struct std::hash<strait::chan<T>> {
+  std::size_t operator()(const strait::chan<T>& c) const noexcept {
+    return std::hash<const void*>()(strait::detail::chan_access::state(c));
+  }
+};
+template <class T>
+struct std::hash<strait::sender<T>> {
+  std::size_t operator()(const strait::sender<T>& c) const noexcept {
+    return std::hash<const void*>()(strait::detail::chan_access::state(c));
+  }
+};
+template <class T>
+struct std::hash<strait::receiver<T>> {
+  std::size_t operator()(const strait::receiver<T>& c) const noexcept {
+    return std::hash<const void*>()(strait::detail::chan_access::state(c));
+  }
+};
