@@ -1,0 +1,3 @@
+module strait.bench/peers
+
+go 1.21
