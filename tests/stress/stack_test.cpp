@@ -1,6 +1,8 @@
+// test: flags=-O0 -fsanitize=address
+//
 // No stack grows with the number of operations: everything here runs on a 256 KiB stack, without
-// optimisation, where a symmetric transfer is an ordinary call.
-// test: flags=-O0
+// optimisation and under AddressSanitizer, where a symmetric transfer is an ordinary call and
+// frames are large.
 #include <strait/strait.hpp>
 
 #include <gtest/gtest.h>
