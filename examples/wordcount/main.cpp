@@ -147,9 +147,9 @@ int main(int argc, char** argv) try {
   const std::chrono::duration<double> took = st::clock::now() - start;
   if (verify && sum.words != count_again(files)) throw std::runtime_error("a recount differs");
   print_table(sum.words, top);
-  const double mb = static_cast<double>(files.read) / 1e6;
-  std::fprintf(stderr, "%zu files, %zu skipped, %.1f MB, %.1f MB/s%s\n", files.paths.size(),
-               files.skipped, mb, mb / took.count(), verify ? ", verified" : "");
+  std::fprintf(stderr, "%zu files, %zu skipped, %zu bytes, %.1f MB/s%s\n", files.paths.size(),
+               files.skipped, files.read, static_cast<double>(files.read) / 1e6 / took.count(),
+               verify ? ", verified" : "");
   std::fprintf(stderr, "%zu workers joined, %zu died, %zu jobs redelivered\n", sum.peers[0],
                sum.peers[2], sum.redelivered);
 } catch (const std::exception& e) {
