@@ -90,12 +90,6 @@ class scheduler {
     }
   }
 
-  /// Moves what waits for the worker's goroutine to suspend to the front: enough is pending.
-  void kick_lazy() {
-    worker* const w = this_thread().w;
-    if (w != nullptr && &w->sched == this) take_lazy(*w);
-  }
-
   void count_spawn(const goroutine* g) noexcept {
     if (g->has(goroutine::daemon)) {
       services_live_.fetch_add(1, std::memory_order_relaxed);

@@ -112,7 +112,7 @@ interface Channel @0xe83b7ad5419c06f2 {  # what travels when a channel is sent t
   receiver @2 (id :UInt64, sink :Sink, prefetch :UInt32, manualAck :Bool)
            -> (receiver :Receiver, refused :End, prefetch :UInt32);
   close    @3 (end :End) -> (first :Bool);
-  # `first`: nobody had closed it before.
+  # (reserved) `first`: nobody had closed it before. A sender's `finish` closes until then.
 
   # (reserved) The easy tier: no session, no sink; a script in any language.
   put      @4 (client :Data, seq :UInt64, value :AnyPointer, waitMs :UInt32)
@@ -168,10 +168,10 @@ interface Receiver @0xc4160eb98f27d35b {  # at the home, called by the process t
   # `bytesUpTo`; one value may always fly alone. `ackedUpTo`: everything below is settled.
   # `prefetch`: the last such number heard; a demand made under another one does not count.
   withdraw @1 (upTo :UInt64) -> (upTo :UInt64);
-  # Demand no more than `upTo`; answers what was handed out already.
+  # (reserved) Demand no more than `upTo`; answers what was handed out already.
   ack      @2 (seqs :List(UInt64)) -> ();
   giveBack @3 (seqs :List(UInt64), delayMs :UInt32, tried :Bool) -> ();
-  # `tried`: somebody had taken them; else they only waited here.
+  # `tried`: somebody had taken them; else they only waited here. `delayMs` (reserved).
   finish   @4 () -> ();
   extend   @5 (seqs :List(UInt64), ms :UInt32) -> ();   # (reserved)
   reject   @6 (seqs :List(UInt64), why :Text) -> ();    # (reserved)

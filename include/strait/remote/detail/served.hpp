@@ -38,8 +38,6 @@ class served : public std::enable_shared_from_this<served> {
   virtual std::shared_ptr<feed_base> open_feed(std::shared_ptr<session>, protocol::client) {
     return nullptr;
   }
-  /// Closes the channel; the reply to Channel.close.
-  virtual bool close(std::exception_ptr why) = 0;
   /// Lets go of the channel: the registration counted as a handle. In a goroutine.
   virtual void drop() = 0;
 
@@ -79,10 +77,6 @@ class served_sender final : public served {
     link->start(std::move(tx));
     return link;
   }
-  bool close(std::exception_ptr why) override {
-    sender<T> tx = handle();
-    return tx && chan_access::state(tx)->close(std::move(why));
-  }
   void drop() override {
     sender<T> gone;
     std::lock_guard hold(lock_);
@@ -113,10 +107,6 @@ class served_receiver final : public served {
       static_cast<served_receiver&>(*self).left(f);
     });
     return link;
-  }
-  bool close(std::exception_ptr why) override {
-    receiver<T> rx = handle();
-    return rx && chan_access::state(rx)->close(std::move(why));
   }
   void drop() override {
     receiver<T> gone;
