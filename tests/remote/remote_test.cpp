@@ -547,6 +547,45 @@ st::task<> backpressure() {
 }
 TEST(Remote, AFullChannelSuspendsTheSender) { st::run(backpressure); }
 
+/// Values of all sizes up to the limit of an item: none waits for bytes that nobody grants.
+st::task<> all_sizes(bool flush) {
+  st::node node;
+  co_await node.listen("tcp://127.0.0.1:0");
+  auto up = st::make_chan<job>(4);
+  auto down = st::make_chan<job>(4);
+  node.serve("up", std::move(up.in));
+  node.serve("down", std::move(down.out));
+  auto out = co_await st::dial<st::sender<job>>(node.address() + "/up");
+  auto in = co_await st::dial<st::receiver<job>>(node.address() + "/down");
+  const std::size_t sizes[] = {1, 300'000, 10, 200'000, 200'000, 65'536, 1'000'000, 1, 1'000'000};
+  const auto send = [&](const st::sender<job>& to) -> st::task<> {
+    for (std::uint64_t i = 0; i < 5 * std::size(sizes); ++i) {
+      job next{i, std::string(sizes[i % std::size(sizes)], 'x')};
+      co_await to.send(std::move(next));
+      if (flush) co_await to.flush();
+    }
+  };
+  const auto receive = [&](const st::receiver<job>& from) -> st::task<> {
+    for (std::uint64_t i = 0; i < 5 * std::size(sizes); ++i) {
+      auto j = co_await from.recv();
+      EXPECT_EQ(j->id, i);
+      EXPECT_EQ(j->text.size(), sizes[i % std::size(sizes)]);
+    }
+  };
+  co_await st::scope([&](st::group& g) -> st::task<> {
+    g.go([&]() -> st::task<> { co_await send(out); });
+    g.go([&]() -> st::task<> { co_await send(down.in); });
+    g.go([&]() -> st::task<> { co_await receive(up.out); });
+    co_await receive(in);
+  });
+}
+TEST(Remote, ValuesOfAllSizesPass) {
+  for (unsigned workers : {1u, 2u}) {
+    run_on(workers, all_sizes, false);
+    run_on(workers, all_sizes, true);
+  }
+}
+
 st::task<> polling(int n) {
   st::node node;
   co_await node.listen("tcp://127.0.0.1:0");

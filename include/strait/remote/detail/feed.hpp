@@ -122,7 +122,9 @@ class feed_base : public link_base {
   std::size_t may_push() noexcept {
     lock_.lock();
     const bool bytes = pushed_bytes_ < bytes_ || acked_ == sent_ || pushed_ == 0;
-    const std::uint64_t n = !over_ && bytes && demand_ > sent_ ? demand_ - sent_ : 0;
+    std::uint64_t n = !over_ && bytes && demand_ > sent_ ? demand_ - sent_ : 0;
+    const std::uint64_t room = bytes_ - std::min(bytes_, pushed_bytes_);
+    n = std::min(n, 1 + room / std::max<std::uint64_t>(1, value_bytes_));
     lock_.unlock();
     return static_cast<std::size_t>(n);
   }
@@ -138,6 +140,7 @@ class feed_base : public link_base {
     const std::uint64_t first = sent_;
     sent_ += b.count();
     pushed_bytes_ += b.bytes();
+    value_bytes_ = b.bytes() / b.count();
     lock_.unlock();
     session_->drv()->post([self = self<feed_base>(), first, attempt, b = std::move(b)] {
       self->send_push(first, attempt, b);
@@ -226,6 +229,7 @@ class feed_base : public link_base {
   std::uint64_t sent_ = 0;    // taken for the peer
   std::uint64_t pushed_ = 0;  // and handed to the connection
   std::uint64_t pushed_bytes_ = 0;
+  std::uint64_t value_bytes_ = 4 << 10;  // of one value, as the last batch had them
   std::uint64_t acked_ = 0;
   settling news_;
   bool over_ = false;

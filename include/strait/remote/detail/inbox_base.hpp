@@ -62,9 +62,11 @@ class inbox_base : public link_base, public chan_link {
     const bool asked = received_ + count <= told_most_;
     if (order && asked) {
       received_ += count;
+      received_bytes_ += values.bytes();
       sizes_.push_back({received_, values.bytes()});
       arrived_.push_back({std::move(values), first, std::max(1U, params.get(method::attempt))});
       pressed_ |= demanded_ - received_ < window_ / 2;
+      pressed_bytes_ |= received_bytes_ + window_bytes_ / 2 > told_bytes_;
       if (prefetch_ > 0) demanded_ = std::max(demanded_, popped_ + window_);
     }
     lock_.unlock();
@@ -119,7 +121,8 @@ class inbox_base : public link_base, public chan_link {
     lock_.lock();
     took(seq);
     bool tell = false;
-    if (prefetch_ > 0 && demanded_ - std::min(demanded_, popped_) < window_ / 2 + 1) {
+    if (prefetch_ > 0 &&
+        (demanded_ - std::min(demanded_, popped_) < window_ / 2 + 1 || bytes_due())) {
       demanded_ = std::max(demanded_, popped_ + window_);
       tell = true;
     }
@@ -138,14 +141,20 @@ class inbox_base : public link_base, public chan_link {
   void starving() noexcept override {
     lock_.lock();
     const std::uint64_t before = demanded_;
+    bool more_bytes = false;
     if (prefetch_ == 0) {
       demand_for(1 + waiting());
-    } else if (std::exchange(pressed_, false)) {  // the home used it up, and nothing is left here
-      window_ = std::min(window_ * 2, session_->limits().most_items);
-      window_bytes_ = std::min(window_bytes_ * 2, session_->limits().most_bytes);
-      demanded_ = std::max(demanded_, popped_ + window_);
+    } else {  // nothing is left here: did the home use up what it was told?
+      if (std::exchange(pressed_, false)) {
+        window_ = std::min(window_ * 2, session_->limits().most_items);
+        demanded_ = std::max(demanded_, popped_ + window_);
+      }
+      if (std::exchange(pressed_bytes_, false)) {
+        window_bytes_ = std::min(window_bytes_ * 2, session_->limits().most_bytes);
+        more_bytes = true;
+      }
     }
-    const bool tell = demanded_ != before && begin_post();
+    const bool tell = (demanded_ != before || more_bytes) && begin_post();
     lock_.unlock();
     if (tell) post_wake([self = self<inbox_base>()] { self->sync(); });
   }
@@ -281,6 +290,8 @@ class inbox_base : public link_base, public chan_link {
     for (waiter* w = core().receivers.front(); w != nullptr && n < 256; w = w->next) ++n;
     return n;
   }
+  /// Whether the home may push less than half of a window.
+  bool bytes_due() const noexcept { return taken_bytes_ + window_bytes_ / 2 > told_bytes_; }
   void demand_for(std::uint64_t n) noexcept { demanded_ = std::max(demanded_, popped_ + n); }
 
   // -- the drive ----------------------------------------------------------------------------------
@@ -293,7 +304,8 @@ class inbox_base : public link_base, public chan_link {
     if (with_acks) told_acked_ = acked_;
     to.set(up_to, demanded_);
     to.set(M::acked_up_to, told_acked_);
-    to.set(M::bytes_up_to, taken_bytes_ + window_bytes_);
+    told_bytes_ = taken_bytes_ + window_bytes_;
+    to.set(M::bytes_up_to, told_bytes_);
     to.set(M::prefetch, prefetch_);
     lock_.unlock();
   }
@@ -305,7 +317,7 @@ class inbox_base : public link_base, public chan_link {
     auto* const to = receiver_.get();
     lock_.lock();
     posted_ = false;
-    const bool demand = demanded_ != told_;
+    const bool demand = demanded_ != told_ || bytes_due();
     const bool acks_due = acked_ != told_acked_ || !fresh_.empty();
     lock_.unlock();
     if (over_ || to == nullptr || !session_->standing()) return;
@@ -338,7 +350,7 @@ class inbox_base : public link_base, public chan_link {
     lock_.lock();
     std::erase_if(fresh_, [&](std::uint64_t seq) { return seq < acked_; });
     acks.swap(fresh_);
-    const bool cumulative = acked_ != told_acked_ || demanded_ != told_;
+    const bool cumulative = acked_ != told_acked_ || demanded_ != told_ || bytes_due();
     lock_.unlock();
     if (cumulative) tell_demand(true);
     if (!acks.empty()) tell<protocol::receiver::ack>(*to, acks, 0, false);
@@ -433,7 +445,7 @@ class inbox_base : public link_base, public chan_link {
   spin_lock lock_;
   std::uint32_t prefetch_ = 0;  // as the home wants it
   std::uint32_t window_ = 1;    // grows from it
-  std::uint64_t window_bytes_ = 0, taken_bytes_ = 0;
+  std::uint64_t window_bytes_ = 0, received_bytes_ = 0, taken_bytes_ = 0, told_bytes_ = 0;
   std::uint64_t received_ = 0;  // arrived
   std::uint64_t popped_ = 0;    // left the inbox
   static constexpr std::uint64_t nothing_told = UINT64_MAX;
@@ -446,7 +458,7 @@ class inbox_base : public link_base, public chan_link {
   std::deque<extent> sizes_;
   std::vector<parcel> arrived_;
   std::exception_ptr error_;
-  bool pressed_ = false;  // more than half of the demand was answered
+  bool pressed_ = false, pressed_bytes_ = false;  // more than half of the demand was answered
   bool posted_ = false, ack_planned_ = false, withdraw_ = false, lingered_ = false;
   bool ended_ = false, down_ = false, receivers_left_ = false;
 };

@@ -68,9 +68,11 @@ class intake_base : public link_base, public late_sender {
     got_bytes_ += values.bytes();
     session_->counters().values_in += values.count();
     // The channel keeps up and the peer is short of credit: a larger window.
-    if (stored + values.count() == got_ && granted_ - got_ < window_ / 2) {
-      window_ = std::min(window_ * 2, most_window_);
-      window_bytes_ = std::min(window_bytes_ * 2, session_->limits().most_bytes);
+    if (stored + values.count() == got_) {
+      if (granted_ - got_ < window_ / 2) window_ = std::min(window_ * 2, most_window_);
+      if (bytes_left() < window_bytes_ / 2) {
+        window_bytes_ = std::min(window_bytes_ * 2, session_->limits().most_bytes);
+      }
     }
     item next;
     next.values = std::move(values);
@@ -169,10 +171,12 @@ class intake_base : public link_base, public late_sender {
 
   /// A goroutine's: `n` more values are in the channel.
   void stored(std::uint64_t n, std::uint64_t bytes) {
-    stored_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    const std::uint64_t now_bytes =
+        stored_bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
     const std::uint64_t now = stored_.fetch_add(n, std::memory_order_seq_cst) + n;
     const bool asked = waits_.load(std::memory_order_seq_cst);
-    const bool short_of = told_grant_.load(std::memory_order_relaxed) <= now + low_.load();
+    const bool short_of = low_at_.load(std::memory_order_relaxed) <= now ||
+                          low_bytes_at_.load(std::memory_order_relaxed) <= now_bytes;
     if (!asked && !short_of) return;
     session_->drv()->post([self = self<intake_base>()] {
       self->answer_flushes();
@@ -217,23 +221,26 @@ class intake_base : public link_base, public late_sender {
     granted_ = std::max(granted_, stored_.load(std::memory_order_acquire) + window_);
     granted_bytes_ =
         std::max(granted_bytes_, stored_bytes_.load(std::memory_order_relaxed) + window_bytes_);
-    told_grant_.store(granted_, std::memory_order_relaxed);
-    low_.store(window_ / 2, std::memory_order_relaxed);
+    low_at_.store(granted_ - window_ / 2, std::memory_order_relaxed);
+    low_bytes_at_.store(granted_bytes_ - window_bytes_ / 2, std::memory_order_relaxed);
+  }
+  /// What the peer may still push.
+  std::uint64_t bytes_left() const noexcept {
+    return granted_bytes_ - std::min(granted_bytes_, got_bytes_);
   }
 
-  /// Sends a credit if the peer has little left and can be given more.
+  /// Sends a credit if the peer has little left and can be given a good deal more.
   void top_up() {
     auto* const to = credits_.get();
     if (to == nullptr || !session_->standing() || finishing_) return;
-    const std::uint64_t before = granted_, bytes_before = granted_bytes_;
-    const bool little = granted_ - got_ <= window_ / 2 ||
-                        granted_bytes_ - std::min(granted_bytes_, got_bytes_) <= window_bytes_ / 2;
-    if (!little) return;
-    grant();
-    if (granted_ - before < std::max<std::uint32_t>(1, window_ / 4) &&
-        granted_bytes_ - bytes_before < window_bytes_ / 4) {
+    if (granted_ - got_ > window_ / 2 && bytes_left() > window_bytes_ / 2) return;
+    const std::uint64_t items = stored_.load(std::memory_order_acquire) + window_;
+    const std::uint64_t bytes = stored_bytes_.load(std::memory_order_relaxed) + window_bytes_;
+    if (items < granted_ + std::max(1U, window_ / 4) &&
+        bytes < granted_bytes_ + window_bytes_ / 4) {
       return;
     }
+    grant();
     using method = protocol::credit_sink::credit;
     auto request = protocol::make_request<protocol::credit_sink, method>(*to);
     auto params = protocol::params_of<method>(request);
@@ -279,8 +286,8 @@ class intake_base : public link_base, public late_sender {
   kj::Own<kj::PromiseFulfiller<void>> finish_;
 
   std::atomic<std::uint64_t> stored_{0}, stored_bytes_{0};
-  std::atomic<std::uint64_t> told_grant_{0};
-  std::atomic<std::uint32_t> low_{0};
+  // Where `stored_` says that the peer has half a window left, or less.
+  std::atomic<std::uint64_t> low_at_{0}, low_bytes_at_{0};
   std::atomic<bool> waits_{false};  // a flush waits for `stored_`
   spin_lock lock_;
   std::deque<item> queue_;

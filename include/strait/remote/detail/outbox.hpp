@@ -6,7 +6,10 @@
 // - The pump is a lazy goroutine: it runs when the sending goroutine suspends, and takes all there
 //   is: that is the batch. It encodes outside the drive and posts a push; pushes leave in order.
 // - Bytes: a push waits until it fits into what the home granted in bytes, or until everything
-//   before it was taken: one value may always fly alone.
+//   before it was taken, for which the home is asked: one value may always fly alone. What was sent
+//   and not pushed is bounded as well: `limit` stays so many values ahead of the pump as make
+//   `ahead_bytes`, judged by the size of the last ones. So a process holds no more than that and
+//   the home's window in bytes.
 // - `tail` of the channel counts what was sent, `pushed_` what left, `accepted` what the home has.
 // - The end: the channel closes (by a call, or because the last sender left), the pump drains it
 //   and says `finish`; the answer means that the home has everything.
@@ -18,6 +21,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <strait/chan.hpp>
@@ -27,8 +31,12 @@ namespace strait::inline STRAIT_ABI::detail {
 
 class outbox_base : public link_base, public chan_link {
  public:
-  outbox_base(std::shared_ptr<session> s, std::string name)
-      : link_base(s), name_(std::move(name)), context_(s->sched()), sender_(s->drv()) {}
+  outbox_base(std::shared_ptr<session> s, std::string name, std::uint64_t value_bytes)
+      : link_base(s),
+        name_(std::move(name)),
+        context_(s->sched()),
+        sender_(s->drv()),
+        value_bytes_(value_bytes) {}
 
   /// In the drive: the home's answer to the bind.
   void bound(protocol::client sender, std::uint64_t grant, std::uint64_t bytes) {
@@ -46,12 +54,14 @@ class outbox_base : public link_base, public chan_link {
 
   void credit(std::uint64_t grant, std::uint64_t accepted, std::uint64_t bytes) {
     if (over_) return;
-    raise(grant);
     core().accept(accepted);
     lock_.lock();
     accepted_ = std::max(accepted_, accepted);
     bytes_limit_ = std::max(bytes_limit_, bytes);
+    granted_ = std::max(granted_, grant);
+    const std::uint64_t limit = limit_locked();
     lock_.unlock();
+    raise(limit);
     room_.set(*session_->drv());
   }
 
@@ -149,14 +159,23 @@ class outbox_base : public link_base, public chan_link {
     return may;
   }
 
+  /// A goroutine's: asks the home to say when it has taken all that was pushed; once each time.
+  void post_flush() {
+    if (std::exchange(asked_, pushed_) == pushed_) return;
+    session_->drv()->post([self = self<outbox_base>(), up_to = pushed_] { self->flush(up_to); });
+  }
+
   void push(batch b) {
     const std::uint64_t first = pushed_;
     lock_.lock();
     pushed_ += b.count();
+    value_bytes_ = b.bytes() / b.count();
+    const std::uint64_t limit = limit_locked();
     lock_.unlock();
     session_->drv()->post([self = self<outbox_base>(), first, b = std::move(b)]() mutable {
       self->send_push(first, b);
     });
+    raise(limit);
   }
 
   void post_finish(protocol::end::kind kind, bool explicitly, std::string text) {
@@ -165,11 +184,21 @@ class outbox_base : public link_base, public chan_link {
     });
   }
 
+  /// Of values that were sent and not pushed: four batches.
+  static constexpr std::uint64_t ahead_bytes = 256 << 10;
+
   const std::string name_;
   link_context context_;
   event room_;
 
  private:
+  /// How far the senders may go now.
+  std::uint64_t limit_locked() const noexcept {
+    return std::min(granted_,
+                    pushed_ + std::max<std::uint64_t>(
+                                  1, ahead_bytes / std::max<std::uint64_t>(1, value_bytes_)));
+  }
+
   void send_push(std::uint64_t first, const batch& b) {
     auto* const to = sender_.get();
     if (to == nullptr || !session_->standing()) return;
@@ -238,7 +267,10 @@ class outbox_base : public link_base, public chan_link {
 
   spin_lock lock_;
   std::uint64_t pushed_ = 0;  // written by the pump only
+  std::uint64_t asked_ = 0;   // the pump's: of how many it asked the home
   std::uint64_t accepted_ = 0;
+  std::uint64_t granted_ = 0;
+  std::uint64_t value_bytes_;  // of one value, as the last batch had them
   std::uint64_t bytes_pushed_ = 0, bytes_limit_ = 0;
   bool done_ = false;
 };
@@ -288,7 +320,7 @@ class outbox final : public outbox_base {
   }
 
   outbox(std::shared_ptr<session> s, std::string name)
-      : outbox_base(std::move(s), std::move(name)) {}
+      : outbox_base(std::move(s), std::move(name), fixed_size ? sizeof(T) : 16 << 10) {}
 
   /// Starts the pump: the home has answered. In a goroutine.
   void start(std::uint32_t capacity) {
@@ -302,8 +334,11 @@ class outbox final : public outbox_base {
   void give_up() noexcept { mine_ = {}; }
 
  private:
+  /// Else a value may own any number of bytes, and only the pump knows.
+  static constexpr bool fixed_size = std::is_trivially_copyable_v<T>;
   // A ring of at most two batches of small values; the home's window bounds it as well.
-  static constexpr std::uint64_t most_ring = std::max<std::uint64_t>(64, (128 << 10) / sizeof(T));
+  static constexpr std::uint64_t most_ring =
+      fixed_size ? std::max<std::uint64_t>(64, (128 << 10) / sizeof(T)) : 1024;
 
   chan_core& core() noexcept override { return *state_; }
 
@@ -367,7 +402,10 @@ class outbox final : public outbox_base {
                           std::to_string(limits.max_item));
       }
       batch b = encode_values<T>(values.first(count), words);
-      while (!self->may_push(b.bytes())) co_await self->room_.wait();
+      while (!self->may_push(b.bytes())) {
+        self->post_flush();
+        co_await self->room_.wait();
+      }
       self->push(std::move(b));
       values = values.subspan(count);
     }

@@ -10,10 +10,11 @@
 //   come in one event with the last bytes. A frame's header is checked before anything is allocated
 //   for it, and Cap'n Proto sees whole frames only. The rest of a frame that the buffer does not
 //   hold whole goes straight from the socket into the frame's own array.
-// - Output: messages are appended and go with one `send` at the end of the drive (`flush`), or, if
-//   nobody waits for them (Return, Finish: *lazy*), with the next that is urgent or when the worker
-//   goes idle. EPOLLOUT is armed after EAGAIN only, one-shot, on a dup of the socket: an exclusive
-//   registration cannot be changed, and a permanent EPOLLOUT wakes at each read of the peer.
+// - Output: messages are appended, to chunks that are never copied, and go with one call at the end
+//   of the drive (`flush`), or, if nobody waits for them (Return, Finish: *lazy*), with the next
+//   that is urgent or when the worker goes idle. EPOLLOUT is armed after EAGAIN only, one-shot, on
+//   a dup of the socket: an exclusive registration cannot be changed, and a permanent EPOLLOUT
+//   wakes at each read of the peer.
 // - One pass takes one buffer: a peer that floods cannot hold the drive.
 // - The first thing that goes wrong is kept as one line (`why`); everything later fails with it.
 //
@@ -34,6 +35,8 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <deque>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -128,7 +131,7 @@ class frame_stream final : public capnp::MessageStream,
   nanos heard() const noexcept { return heard_; }
   std::uint64_t bytes_in() const noexcept { return bytes_in_; }
   std::uint64_t bytes_out() const noexcept { return bytes_out_; }
-  std::size_t unsent() const noexcept { return out_.size() - sent_; }
+  std::size_t unsent() const noexcept { return unsent_; }
 
   // -- capnp::MessageStream -----------------------------------------------------------------------
 
@@ -199,6 +202,7 @@ class frame_stream final : public capnp::MessageStream,
   static constexpr std::size_t most_buffer = 256 << 10;
   static constexpr std::size_t coalesce = 64 << 10;
   static constexpr std::size_t send_at_once = 256 << 10;
+  static constexpr std::size_t chunk_bytes = 128 << 10;
 
   kj::Exception disconnected() const {
     return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
@@ -223,7 +227,7 @@ class frame_stream final : public capnp::MessageStream,
     if (why_.empty()) why_ = std::move(why);
     readable_ = false;
     out_.clear();
-    sent_ = 0;
+    sent_ = unsent_ = 0;
     if (reader_.get() != nullptr) {
       auto reader = kj::mv(reader_);
       reader->fulfill();  // and finds `why_`
@@ -375,26 +379,22 @@ class frame_stream final : public capnp::MessageStream,
   // -- output -------------------------------------------------------------------------------------
 
   void append(kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments) {
-    std::size_t header = (4 + 4 * segments.size() + 7) / 8 * 8;
-    std::size_t at = out_.size();
+    const std::size_t header = (4 + 4 * segments.size() + 7) / 8 * 8;
     std::size_t total = header;
     for (auto& segment : segments) total += segment.size() * sizeof(capnp::word);
-    if (sent_ > 0 && sent_ == at) {
-      out_.clear();
-      sent_ = at = 0;
-    }
-    out_.resize(at + header);
-    store32(at, static_cast<std::uint32_t>(segments.size() - 1));
+    std::vector<std::byte>& to = chunk_for(total);
+    const std::size_t at = to.size();
+    to.resize(at + header);
+    store32(&to[at], static_cast<std::uint32_t>(segments.size() - 1));
     for (std::size_t i = 0; i < segments.size(); ++i) {
-      store32(at + 4 + 4 * i, static_cast<std::uint32_t>(segments[i].size()));
+      store32(&to[at + 4 + 4 * i], static_cast<std::uint32_t>(segments[i].size()));
     }
-    if (segments.size() % 2 == 0) store32(at + header - 4, 0);
-    out_.reserve(at + total);
     for (auto& segment : segments) {
       auto bytes = segment.asBytes();
       auto* from = reinterpret_cast<const std::byte*>(bytes.begin());
-      out_.insert(out_.end(), from, from + bytes.size());
+      to.insert(to.end(), from, from + bytes.size());
     }
+    unsent_ += total;
     if (unsent() >= send_at_once && !write_blocked_) {
       send_pending();
     } else {
@@ -402,16 +402,35 @@ class frame_stream final : public capnp::MessageStream,
     }
   }
 
-  void store32(std::size_t at, std::uint32_t v) {
-    for (unsigned i = 0; i < 4; ++i) out_[at + i] = static_cast<std::byte>(v >> (8 * i));
+  /// The last chunk if it has room for so many bytes, or else a new one that has.
+  std::vector<std::byte>& chunk_for(std::size_t bytes) {
+    if (out_.empty() || out_.back().capacity() - out_.back().size() < bytes) {
+      out_.push_back(std::move(spare_));
+      spare_ = {};
+      out_.back().reserve(std::max(bytes, chunk_bytes));
+    }
+    return out_.back();
+  }
+
+  static void store32(std::byte* at, std::uint32_t v) {
+    for (unsigned i = 0; i < 4; ++i) at[i] = static_cast<std::byte>(v >> (8 * i));
   }
 
   void send_pending() {
     while (unsent() > 0 && why_.empty()) {
-      ssize_t n = ::send(fd_.get(), out_.data() + sent_, unsent(), MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (n > 0) {
-        sent_ += static_cast<std::size_t>(n);
-        bytes_out_ += static_cast<std::size_t>(n);
+      iovec parts[16];
+      std::size_t n = 0;
+      for (auto& chunk : out_) {
+        const std::size_t skip = n == 0 ? sent_ : 0;
+        parts[n++] = {chunk.data() + skip, chunk.size() - skip};
+        if (n == std::size(parts)) break;
+      }
+      msghdr message{};
+      message.msg_iov = parts;
+      message.msg_iovlen = n;
+      const ssize_t sent = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (sent > 0) {
+        took(static_cast<std::size_t>(sent));
         continue;
       }
       if (errno == EINTR) continue;
@@ -419,17 +438,25 @@ class frame_stream final : public capnp::MessageStream,
       return fail_errno("connection lost");
     }
     urgent_ = false;
-    if (out_.capacity() > 4 * send_at_once) std::vector<std::byte>().swap(out_);
-    out_.clear();
-    sent_ = 0;
+  }
+
+  /// The socket took so many bytes: what they were in is done with, but for one chunk to use again.
+  void took(std::size_t bytes) {
+    bytes_out_ += bytes;
+    unsent_ -= bytes;
+    sent_ += bytes;
+    while (!out_.empty() && sent_ >= out_.front().size()) {
+      sent_ -= out_.front().size();
+      if (out_.front().capacity() == chunk_bytes) {
+        spare_ = std::move(out_.front());
+        spare_.clear();
+      }
+      out_.pop_front();
+    }
   }
 
   void wait_writable() {
     write_blocked_ = true;
-    if (sent_ > 0) {
-      out_.erase(out_.begin(), out_.begin() + static_cast<std::ptrdiff_t>(sent_));
-      sent_ = 0;
-    }
     if (write_slot_) {
       driver_.io().rearm_write_once(write_fd_.get(), *write_slot_);
       return;
@@ -459,8 +486,10 @@ class frame_stream final : public capnp::MessageStream,
   kj::Own<kj::PromiseFulfiller<void>> reader_;  ///< Waits for `prepare`.
   kj::Own<capnp::MessageReader> frame_;         ///< The next one, whole.
 
-  std::vector<std::byte> out_;
-  std::size_t sent_ = 0;
+  std::deque<std::vector<std::byte>> out_;
+  std::size_t sent_ = 0;    ///< Of the first chunk.
+  std::size_t unsent_ = 0;  ///< Of all of them.
+  std::vector<std::byte> spare_;
   bool urgent_ = false;
   bool write_blocked_ = false;
 
