@@ -267,11 +267,12 @@ TEST(chan, captures_and_reference_parameters_are_gone_before_the_joiner_hears) {
 TEST(chan, a_scope_whose_members_had_the_senders_ends_the_channel) {
   run_on(2, [&]() -> st::task<> {
     auto [tx, rx] = st::make_chan<int>(100);
-    co_await st::scope([end = std::move(tx)](st::group& g) mutable -> st::task<> {
+    auto body = [end = std::move(tx)](st::group& g) mutable -> st::task<> {
       for (int i = 0; i < 3; ++i) g.go(feed, end, 5);
       g.go(feed, std::move(end), 5);
       co_return;
-    });
+    };
+    co_await st::scope(std::move(body));
     const auto got6 = co_await count(rx);
     EXPECT_EQ(got6, 20);
   });

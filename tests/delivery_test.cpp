@@ -229,36 +229,37 @@ TEST(delivery, workers_that_fail_lose_nothing) {
     run_on(workers, [&]() -> st::task<> {
       auto [tx, rx] = st::make_chan<int>(16);
       auto [done, results] = st::make_chan<int>(16);
-      co_await st::scope(
-          [&, jobs = std::move(rx), out = std::move(done)](st::group& g) mutable -> st::task<> {
-            for (int i = 0; i < 4; ++i) {
-              g.go(
-                  [](st::receiver<int> from, st::sender<int> to) -> st::task<> {
-                    while (auto d = co_await from.take()) {
-                      // Fails a value as often as its last digit says; destroying the delivery is
-                      // enough.
-                      if (d.attempt() <= static_cast<unsigned>(*d % 3)) continue;
-                      co_await to.send(*d);
-                      d.ack();
-                    }
-                  },
-                  jobs, out);
-            }
-            jobs = {};
-            out = {};
-            g.go(
-                [](st::sender<int> to, int count) -> st::task<> {
-                  for (int i = 0; i < count; ++i) co_await to.send(i);
-                },
-                std::move(tx), n);
-            std::vector<int> seen;
-            while (auto v = co_await results.recv()) seen.push_back(*v);
-            std::sort(seen.begin(), seen.end());
-            EXPECT_EQ(seen.size(), static_cast<std::size_t>(n));
-            for (int i = 0; i < n && i < static_cast<int>(seen.size()); ++i) {
-              EXPECT_EQ(seen[static_cast<std::size_t>(i)], i);
-            }
-          });
+      auto body = [&, jobs = std::move(rx),
+                   out = std::move(done)](st::group& g) mutable -> st::task<> {
+        for (int i = 0; i < 4; ++i) {
+          g.go(
+              [](st::receiver<int> from, st::sender<int> to) -> st::task<> {
+                while (auto d = co_await from.take()) {
+                  // Fails a value as often as its last digit says; destroying the delivery is
+                  // enough.
+                  if (d.attempt() <= static_cast<unsigned>(*d % 3)) continue;
+                  co_await to.send(*d);
+                  d.ack();
+                }
+              },
+              jobs, out);
+        }
+        jobs = {};
+        out = {};
+        g.go(
+            [](st::sender<int> to, int count) -> st::task<> {
+              for (int i = 0; i < count; ++i) co_await to.send(i);
+            },
+            std::move(tx), n);
+        std::vector<int> seen;
+        while (auto v = co_await results.recv()) seen.push_back(*v);
+        std::sort(seen.begin(), seen.end());
+        EXPECT_EQ(seen.size(), static_cast<std::size_t>(n));
+        for (int i = 0; i < n && i < static_cast<int>(seen.size()); ++i) {
+          EXPECT_EQ(seen[static_cast<std::size_t>(i)], i);
+        }
+      };
+      co_await st::scope(std::move(body));
     });
   }
 }

@@ -1,8 +1,9 @@
 """Style that a machine can check.
 
 usage: check_style.py format     clang-format 19 would change nothing
-       check_style.py co_await   no bare co_await in the condition of an if, while, for or switch:
-                                 g++ 12.2 destroys the temporaries of such an expression twice
+       check_style.py co_await   what g++ 12.2 gets wrong: no bare co_await in the condition of an
+                                 if, while, for or switch, and no lambda inside a co_await
+                                 expression that captures by moving (it is destroyed twice)
 """
 
 import os
@@ -90,6 +91,32 @@ def bare(condition):
     ]
 
 
+def moving_captures(code):
+    """The offsets of lambdas with a capture `x = std::move(...)` in the expression of a co_await.
+    What stands in the braces of a lambda is statements of its own."""
+    for match in re.finditer(r"\bco_await\b", code):
+        depth, at = 0, match.end()
+        while at < len(code) and depth >= 0:
+            char = code[at]
+            if char in "({":
+                depth += 1
+            elif char in ")}":
+                depth -= 1
+            elif char == "[" and re.search(r"[(,{=]\s*$", code[:at]):
+                end = code.find("]", at)
+                if re.search(r"=\s*(?:std::)?move\(", code[at:end]):
+                    yield at
+                body = code.find("{", end)
+                at, inner = body + 1, 1
+                while at < len(code) and inner:
+                    inner += {"{": 1, "}": -1}.get(code[at], 0)
+                    at += 1
+                continue
+            elif char == ";" and depth == 0:
+                break
+            at += 1
+
+
 def check_co_await():
     pages = [os.path.join(ROOT, "README.md")]
     for where, _, names in os.walk(os.path.join(ROOT, "docs")):
@@ -104,6 +131,10 @@ def check_co_await():
                 name = os.path.relpath(path, ROOT)
                 print(f"{name}:{line}: name the value of the co_await first: {condition.strip()}")
                 found += 1
+        for offset in moving_captures(code):
+            line = code.count("\n", 0, offset) + 1
+            print(f"{os.path.relpath(path, ROOT)}:{line}: name the lambda before the co_await")
+            found += 1
     sys.exit(1 if found else 0)
 
 
@@ -132,6 +163,20 @@ def self_test():
         code = code_of("x.cpp", text)
         found = any(bare(condition) for _, condition in conditions(code))
         assert found == (text in bad), text
+
+    owning = [
+        "co_await st::scope([end = std::move(tx)](st::group& g) -> st::task<> { co_return; });",
+        "auto v = co_await f(1, [&, x = std::move(y)] { return 1; });",
+        "co_await f([&] { return 1; }, [x = std::move(y)] {});",
+    ]
+    fine = [
+        "co_await f([&] { go([x = std::move(y)] { return 1; }); });",
+        "go([x = std::move(y)]() -> st::task<> { co_await f(); });",
+        "co_await f([x = y] { return 1; }); go([x = std::move(y)] {});",
+        "auto body = [x = std::move(y)] {}; co_await f(std::move(body));",
+    ]
+    for text in owning + fine:
+        assert any(moving_captures(text)) == (text in owning), text
 
 
 def main():
