@@ -1,6 +1,7 @@
 """Compiles one file as the build compiles tests/main.cpp, without making anything of it.
 
-usage: compile_check.py header COMPILE_COMMANDS HEADER   a header alone, twice included, is clean
+usage: compile_check.py header COMPILE_COMMANDS HEADER   a header alone, twice included, is clean;
+                                                         not done again while nothing changed
        compile_check.py fail   COMPILE_COMMANDS SOURCE   must fail, and its first error must match
                                                          the first line, `// expect: REGEX`
        compile_check.py link   COMPILE_COMMANDS          two units with all public headers link
@@ -40,10 +41,10 @@ def base_command(commands_path):
     return kept + ["-I" + os.path.join(ROOT, "include")], entry["directory"]
 
 
-def compile_only(commands_path, source):
+def compile_only(commands_path, source, *flags):
     command, directory = base_command(commands_path)
     return subprocess.run(
-        command + ["-fsyntax-only", source],
+        [*command, *flags, "-fsyntax-only", source],
         cwd=directory,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -53,6 +54,21 @@ def compile_only(commands_path, source):
     )
 
 
+def state_of(paths):
+    """When each file was written and how long it is."""
+    return {path: [os.stat(path).st_mtime_ns, os.stat(path).st_size] for path in paths}
+
+
+def is_unchanged(stamp, command):
+    """Whether the last success that `stamp` tells of was of this command on these very files."""
+    try:
+        with open(stamp, encoding="utf-8") as file:
+            before = json.load(file)
+        return before["command"] == command and before["files"] == state_of(before["files"])
+    except (OSError, ValueError, KeyError):
+        return False
+
+
 def check_header(commands_path, header):
     if header.startswith("strait/remote") and not have("capnp/rpc-twoparty.h", commands_path):
         print("SKIP: Cap'n Proto is not installed")
@@ -60,13 +76,26 @@ def check_header(commands_path, header):
     if header == "strait/bench.hpp" and not have("benchmark/benchmark.h", commands_path):
         print("SKIP: Google Benchmark is not installed")
         sys.exit(77)
-    with tempfile.NamedTemporaryFile("w", suffix=".cpp") as unit:
-        unit.write(f"#include <{header}>\n#include <{header}>\n")
-        unit.flush()
-        done = compile_only(commands_path, unit.name)
-    if done.returncode != 0:
-        print(done.stdout)
-        sys.exit(f"{header} does not compile alone, without a warning")
+    command, directory = base_command(commands_path)
+    stamp = os.path.join(directory, "header-checks", header.replace("/", ".") + ".json")
+    if is_unchanged(stamp, command):
+        print("unchanged since it last compiled")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        unit, depends = os.path.join(folder, "unit.cpp"), os.path.join(folder, "unit.d")
+        with open(unit, "w", encoding="utf-8") as file:
+            file.write(f"#include <{header}>\n#include <{header}>\n")
+        done = compile_only(commands_path, unit, "-MD", "-MF", depends)
+        if done.returncode != 0:
+            print(done.stdout)
+            sys.exit(f"{header} does not compile alone, without a warning")
+        with open(depends, encoding="utf-8") as file:
+            words = file.read().replace("\\\n", " ").split()
+    os.makedirs(os.path.dirname(stamp), exist_ok=True)
+    with open(stamp, "w", encoding="utf-8") as file:
+        files = [os.path.normpath(os.path.join(directory, word)) for word in words[1:]]
+        json.dump({"command": command,
+                   "files": state_of(f for f in files if os.path.basename(f) != "unit.cpp")}, file)
 
 
 def check_link(commands_path):
