@@ -16,11 +16,13 @@ namespace detail {
 
 /// What a group's members and its joiner share. The first failure cancels the group's context.
 struct group_state final : group_core {
-  explicit group_state(spawn_place at) : ctx(new context_state(at.ctx, at.sched)) {}
+  explicit group_state(spawn_place at)
+      : group_core(true), ctx(new context_state(at.ctx, at.sched)) {}
   ~group_state() override { context_state::release(ctx); }
 
-  void member_ended(goroutine*, const std::exception_ptr& e) noexcept override {
+  void member_ended(goroutine::place, std::exception_ptr&& e) noexcept override {
     if (e && !is_cancellation(e)) fail(e);
+    e = nullptr;
     goroutine* woken = nullptr;
     lock.lock();
     if (--live == 0) {
@@ -109,15 +111,8 @@ class group {
   /// Waits until all members have ended, then rethrows the first failure. It cannot be cancelled
   /// itself: a cancelled parent has cancelled the members, and still waits for their end.
   task<> join() {
-    struct shield {
-      explicit shield(detail::goroutine* self) noexcept : g(self) { ++g->shields; }
-      shield(const shield&) = delete;
-      shield& operator=(const shield&) = delete;
-      ~shield() { --g->shields; }
-      detail::goroutine* g;
-    };
     {
-      const shield hold(co_await detail::this_goroutine());
+      const detail::shielded hold(co_await detail::this_goroutine());
       co_await detail::behalf_of_caller(detail::group_join_op(state_));
     }
     if (state_.error) std::rethrow_exception(std::exchange(state_.error, nullptr));

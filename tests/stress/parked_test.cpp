@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <fstream>
 
@@ -12,6 +13,7 @@
 namespace {
 
 namespace st = strait;
+using namespace std::chrono_literals;
 
 std::size_t resident_bytes() {
   std::ifstream statm("/proc/self/statm");
@@ -51,9 +53,9 @@ TEST(parked, a_million_goroutines_on_a_channel) {
     const auto got = co_await last;
     EXPECT_LE(got, 1u);
     while (st::live_goroutines() > 1) co_await st::yield();
-    const std::size_t left = resident_bytes();
-    if (!strait_test::sanitized()) {
-      EXPECT_LT(left - std::min(left, before), (after - before) / 4);
+    // What another worker freed comes back when its owner looks next: the watchdog waits as well.
+    while (!strait_test::sanitized() && resident_bytes() > before + (after - before) / 4) {
+      co_await st::sleep(1ms);
     }
   });
 }

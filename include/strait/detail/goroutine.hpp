@@ -49,6 +49,10 @@ enum class wait_reason : std::uint8_t {
   mutex,
   semaphore,
   wait_group,
+  condvar,
+  once,
+  latch,
+  barrier,
   context,
   blocking,
   foreign,
@@ -70,6 +74,10 @@ constexpr const char* describe(wait_reason reason) {
     case wait_reason::mutex: return "lock of a mutex";
     case wait_reason::semaphore: return "acquire of a semaphore";
     case wait_reason::wait_group: return "wait for a wait_group";
+    case wait_reason::condvar: return "wait for a condvar";
+    case wait_reason::once: return "wait for a once";
+    case wait_reason::latch: return "wait for a latch";
+    case wait_reason::barrier: return "wait for a barrier";
     case wait_reason::context: return "end of a context";
     case wait_reason::blocking: return "blocking call";
     case wait_reason::foreign: return "foreign awaitable";
@@ -158,6 +166,7 @@ struct closure_base {
 struct goroutine_type {
   void (*drop)(goroutine*) noexcept;  // destroys the block and the result in it
   std::exception_ptr (*error)(const goroutine*) noexcept;
+  std::exception_ptr (*take_error)(goroutine*) noexcept;
 };
 
 struct goroutine {
@@ -278,6 +287,13 @@ struct goroutine {
   void waits_where([[maybe_unused]] place p) noexcept {
 #if STRAIT_DIAGNOSTICS
     waits_at.store(p);
+#endif
+  }
+  place spawned_where() const noexcept {
+#if STRAIT_DIAGNOSTICS
+    return spawned_at.load();
+#else
+    return nullptr;
 #endif
   }
   void spawned(const std::source_location& where) noexcept {

@@ -62,6 +62,7 @@ class result_slot {
   }
   bool has_value() const noexcept { return state_ == state::value; }
   const std::exception_ptr& error() const noexcept { return error_; }
+  std::exception_ptr take_error() noexcept { return std::exchange(error_, nullptr); }
 
   T get() {
     if (error_) std::rethrow_exception(error_);
@@ -88,6 +89,7 @@ class result_slot<void> {
   void set_error(std::exception_ptr e) noexcept { error_ = std::move(e); }
   bool has_value() const noexcept { return done_; }
   const std::exception_ptr& error() const noexcept { return error_; }
+  std::exception_ptr take_error() noexcept { return std::exchange(error_, nullptr); }
   void get() {
     if (error_) std::rethrow_exception(error_);
   }

@@ -6,6 +6,9 @@
 //
 // The end: the result is in the goroutine's block, the frame and the callable are destroyed (which
 // closes channels whose last sender they held), and only then the joiner and the group hear of it.
+// Nothing here refers to the goroutine's exception any more by then: whoever hears of it has the
+// last word on it. (It is counted inside the C++ runtime library, where a thread sanitizer sees no
+// order between one who reads it and another who drops it.)
 #pragma once
 
 #include <cstdio>
@@ -27,8 +30,11 @@ namespace strait::inline STRAIT_ABI::detail {
 
 /// The members of a group (group.hpp) hear of each end; called on the worker that ran it.
 struct group_core {
+  explicit group_core(bool takes) noexcept : takes_errors(takes) {}
   virtual ~group_core() = default;
-  virtual void member_ended(goroutine* g, const std::exception_ptr& error) noexcept = 0;
+  virtual void member_ended(goroutine::place spawned, std::exception_ptr&& error) noexcept = 0;
+  /// A member's error is the group's business. Else it is its joiner's alone.
+  const bool takes_errors;
 };
 
 template <class T>
@@ -58,7 +64,8 @@ struct goroutine_of : goroutine {
         },
         [](const goroutine* g) noexcept {
           return const_cast<goroutine_of*>(static_cast<const goroutine_of*>(g))->result().error();
-        }};
+        },
+        [](goroutine* g) noexcept { return static_cast<goroutine_of*>(g)->result().take_error(); }};
     return type;
   }
 
@@ -94,19 +101,20 @@ inline std::string message_of(const std::exception_ptr& e) {
   }
 }
 
-inline std::string spawn_site([[maybe_unused]] const goroutine* g) {
+inline std::string spawn_site([[maybe_unused]] goroutine::place spawned) {
 #if STRAIT_DIAGNOSTICS
-  const auto at = __builtin_bit_cast(std::source_location, g->spawned_at.load());
+  const auto at = __builtin_bit_cast(std::source_location, spawned);
   return std::string(at.file_name()) + ":" + std::to_string(at.line());
 #else
   return "(built without diagnostics)";
 #endif
 }
+inline std::string spawn_site(const goroutine* g) { return spawn_site(g->spawned_where()); }
 
 /// An exception that nobody can receive ends the process, as a panic does in Go.
-[[noreturn]] inline void die_of(const goroutine* g, const std::exception_ptr& e) noexcept {
+[[noreturn]] inline void die_of(goroutine::place spawned, const std::exception_ptr& e) noexcept {
   std::fprintf(stderr, "strait: unhandled exception in the goroutine spawned at %s: %s\n",
-               spawn_site(g).c_str(), message_of(e).c_str());
+               spawn_site(spawned).c_str(), message_of(e).c_str());
   std::terminate();
 }
 
@@ -219,28 +227,34 @@ struct spawner {
     g->root.destroy();
     if (g->closure != nullptr) g->closure->destroy(g->closure);
     context_state* const ctx = g->ctx;
-    const std::exception_ptr error = g->type->error(g);
     ctx->leave(g);
     g->park.store(0, std::memory_order_release);
-    if (g->has(goroutine::in_group)) {
-      g->observed = true;
-      group_of(g)->member_ended(g, error);  // the group may be gone afterwards
-    }
-    context_state::release(ctx);
+    group_core* const group = g->has(goroutine::in_group) ? group_of(g) : nullptr;
+    const bool taken = group != nullptr && group->takes_errors;
+    const goroutine::place spawned = g->spawned_where();
+    if (taken) g->observed = true;
+    std::exception_ptr error;
     goroutine* woken = nullptr;
     g->lock.lock();
     g->done = true;
     if (g->joiner != nullptr && g->joiner->g->claim(g->joiner)) woken = g->joiner->g;
     const bool alone = g->handle_gone;
-    g->lock.unlock();
+    if (taken && !alone) error = g->type->error(g);
+    g->lock.unlock();  // unless it is alone the block may be gone now
+    if (alone) {
+      if (taken) error = g->type->take_error(g);
+      discard(g);
+    }
+    context_state::release(ctx);  // its cause may be that exception
+    if (group != nullptr) group->member_ended(spawned, std::move(error));  // which may be gone now
     if (woken != nullptr) scheduler::ready(woken);
-    if (alone) discard(g);
   }
 
   /// The block's last user: its handle, or the end if there is none.
   static void discard(goroutine* g) noexcept {
     if (!g->observed) {
-      if (const std::exception_ptr e = g->type->error(g); e && !is_cancellation(e)) die_of(g, e);
+      const std::exception_ptr e = g->type->error(g);
+      if (e && !is_cancellation(e)) die_of(g->spawned_where(), e);
     }
     g->type->drop(g);
   }

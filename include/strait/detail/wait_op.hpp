@@ -29,6 +29,18 @@ namespace strait::inline STRAIT_ABI::detail {
 /// some compilers write to it after an inlined await_suspend.
 STRAIT_NOINLINE inline void release_parked(spin_lock* lock) noexcept { lock->unlock(); }
 
+/// While one of these lives, waits that its goroutine begins cannot be cancelled.
+class shielded {
+ public:
+  explicit shielded(goroutine* g) noexcept : g_(g) { ++g_->shields; }
+  shielded(const shielded&) = delete;
+  shielded& operator=(const shielded&) = delete;
+  ~shielded() { --g_->shields; }
+
+ private:
+  goroutine* const g_;
+};
+
 template <class Op, class Node = waiter>
 struct wait_op : operation, Node {
   bool await_ready() {

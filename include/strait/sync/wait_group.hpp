@@ -24,6 +24,8 @@ namespace strait::inline STRAIT_ABI {
 namespace detail {
 
 struct wait_group_state final : group_core {
+  wait_group_state() noexcept : group_core(false) {}
+
   /// Counts; false, and nothing done, if the counter would be negative. `members` is the change in
   /// goroutines that refer to this.
   bool add(std::ptrdiff_t n, std::ptrdiff_t members) {
@@ -51,17 +53,10 @@ struct wait_group_state final : group_core {
     if (last) delete this;
   }
 
-  void member_ended(goroutine* g, const std::exception_ptr& error) noexcept override {
-    g->observed = false;  // unlike a group's, its failure is nobody's business but its joiner's
-    if (error && !is_cancellation(error)) {
-      g->lock.lock();
-      const bool alone = g->handle_gone;
-      g->lock.unlock();
-      if (alone) die_of(g, error);  // before anybody is told that it is done, as in Go
-    }
+  void member_ended(goroutine::place spawned, std::exception_ptr&&) noexcept override {
     if (!add(-1, -1)) {
       add(0, -1);
-      die_of(g, std::make_exception_ptr(misuse("wait_group: negative counter")));
+      die_of(spawned, std::make_exception_ptr(misuse("wait_group: negative counter")));
     }
   }
 
