@@ -175,6 +175,33 @@ TEST(chan, close_lets_values_out_first_and_then_is_an_end_for_ever) {
   });
 }
 
+TEST(chan, close_with_an_error_lets_values_out_first_and_is_no_end) {
+  run_on(2, []() -> st::task<> {
+    st::chan<int> c(4);
+    for (int i = 0; i < 3; ++i) co_await c.send(i);
+    EXPECT_TRUE(c.close("the disk is full"));
+    EXPECT_FALSE(c.close());
+    EXPECT_FALSE(c.close("too late"));
+    const auto sending = co_await error_of(c.send(9));
+    EXPECT_EQ(sending, st::channel_errc::failed);
+    for (int i = 0; i < 3; ++i) {
+      auto v = co_await c.recv();
+      EXPECT_EQ(*v, i);
+    }
+    for (int i = 0; i < 2; ++i) {
+      std::string error;
+      try {
+        auto v = co_await c.recv();
+        ADD_FAILURE() << "an end, or a value: " << v.has_value();
+      } catch (const st::failed& e) {
+        error = e.what();
+      }
+      EXPECT_EQ(error, "the disk is full");
+      EXPECT_THROW(c.try_recv(), st::failed);
+    }
+  });
+}
+
 TEST(chan, close_wakes_all_who_wait) {
   run_on(2, [&]() -> st::task<> {
     st::chan<int> in(0), out(0);

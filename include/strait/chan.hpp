@@ -3,13 +3,16 @@
 
 #include <concepts>
 #include <cstddef>
+#include <exception>
 #include <functional>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include <strait/delivery.hpp>
 #include <strait/detail/chan_ops.hpp>
+#include <strait/error.hpp>
 
 namespace strait::inline STRAIT_ABI {
 
@@ -122,6 +125,13 @@ struct send_side {
     if (self() == nullptr)
       throw channel_error(channel_errc::closed, "strait: close of nil channel");
     return self()->close();
+  }
+  /// The same with an error: receivers get what is in it and then, instead of the end, a `failed`
+  /// that says `error`; so do senders.
+  bool close(const std::string& error) const {
+    if (self() == nullptr)
+      throw channel_error(channel_errc::closed, "strait: close of nil channel");
+    return self()->close(std::make_exception_ptr(failed(error)));
   }
 
  private:

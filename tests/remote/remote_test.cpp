@@ -219,6 +219,55 @@ TEST(Remote, CloseAtTheHomeTakesWhatWasSentBefore) {
   for (int round = 0; round < 40; ++round) run_on(round % 2 == 0 ? 1 : 2, close_at_home, round);
 }
 
+/// What a receiver is told at the end, after `n` values.
+st::task<std::string> end_after(st::receiver<std::int64_t> from, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    auto v = co_await from.recv();
+    EXPECT_TRUE(v && *v == i);
+  }
+  try {
+    auto v = co_await from.recv();
+    co_return v ? "a value" : "the end";
+  } catch (const st::failed& e) {
+    co_return e.what();
+  }
+}
+
+st::task<> closed_with_an_error(bool at_home) {
+  st::node node;
+  co_await node.listen("tcp://127.0.0.1:0");
+  st::chan<std::int64_t> c(4), down(4);
+  node.serve("up", st::sender<std::int64_t>(c));
+  node.serve("down", st::receiver<std::int64_t>(down));
+  auto up = co_await st::dial<st::sender<std::int64_t>>(node.address() + "/up");
+  auto in = co_await st::dial<st::receiver<std::int64_t>>(node.address() + "/down");
+  for (std::int64_t i = 0; i < 20; ++i) co_await up.send(i);
+  for (std::int64_t i = 0; i < 3; ++i) co_await down.send(i);
+  if (at_home) {
+    c.close("no more paper");
+  } else {
+    up.close("no more paper");
+  }
+  down.close("no more ink");
+  const auto here = co_await end_after(c, 20);
+  const auto there = co_await end_after(in, 3);
+  EXPECT_EQ(here, "no more paper");
+  EXPECT_EQ(there, "no more ink");
+  std::string sending;
+  try {
+    for (;;) co_await up.send(0);
+  } catch (const st::failed& e) {
+    sending = e.what();
+  }
+  EXPECT_EQ(sending, "no more paper");
+}
+TEST(Remote, AnErrorIsToldFarAwayAsNearBy) {
+  for (unsigned workers : {1u, 2u}) {
+    run_on(workers, closed_with_an_error, false);
+    run_on(workers, closed_with_an_error, true);
+  }
+}
+
 st::task<> to_processes(int receivers, std::int64_t n) {
   st::node node;
   co_await node.listen("tcp://127.0.0.1:0");

@@ -64,7 +64,8 @@ struct chan_link {
 /// end waits for it, so close is a barrier. Called under the channel's lock, as `chan_link` is.
 struct late_sender {
   late_sender *next_late = nullptr, *prev_late = nullptr;
-  virtual void channel_closed() noexcept = 0;
+  /// `why`: null if it was closed in order.
+  virtual void channel_closed(const std::exception_ptr& why) noexcept = 0;
 
  protected:
   ~late_sender() = default;
@@ -140,7 +141,7 @@ struct chan_core {
       senders_left = by_leaving;
       error = std::move(why);
       wake_senders(op_status::closed, woken);
-      for (late_sender* l = late; l != nullptr; l = l->next_late) l->channel_closed();
+      for (late_sender* l = late; l != nullptr; l = l->next_late) l->channel_closed(error);
       wake_receivers_at_end(woken);
       while (waiter* const w = pop_claimed(flushers)) woken.push(w->g);
     }
@@ -154,7 +155,7 @@ struct chan_core {
     l->next_late = late;
     if (late != nullptr) late->prev_late = l;
     late = l;
-    if (closed) l->channel_closed();
+    if (closed) l->channel_closed(error);
     lock.unlock();
   }
   void remove_late(late_sender* l) noexcept {

@@ -146,9 +146,9 @@ interface CreditSink @0xb02d68f1c954e7a3 {  # at the process that sends, called 
   credit @0 (grantUpTo :UInt64, acceptedUpTo :UInt64, receivedUpTo :UInt64, bytesUpTo :UInt64) -> ();
   revoke @1 (count :UInt32) -> (returned :UInt32);     # (reserved)
   ended  @2 (end :End) -> ();
-  # The channel is closed: what was sent before is still pushed, and then `Sender.finish` says so.
-  # The home takes it, and only then ends the receivers: close is a barrier. With another end than
-  # `closed` there is nothing more to do.
+  # The channel is closed, or failed: what was sent before is still pushed, and then `Sender.finish`
+  # says so. The home takes it, and only then ends the receivers: close is a barrier. With another
+  # end than these two there is nothing more to do.
 }
 
 interface Sink @0x8d7ae4096b3cf512 {  # at the process that receives, called by the home

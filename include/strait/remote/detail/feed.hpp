@@ -324,9 +324,8 @@ class feed final : public feed_base {
       }
     } catch (const cancelled&) {
     } catch (const channel_error& e) {
-      kind = protocol::end::failed;
-      text = e.what();
-      self->post_ended(kind, std::move(text));
+      kind = e.code() == channel_errc::lost ? protocol::end::lost : protocol::end::failed;
+      self->post_ended(kind, e.what());
     } catch (const std::exception& e) {
       text = "strait: " + self->name_ + ": a value cannot be sent: " + e.what();
       self->state_->close(std::make_exception_ptr(failed(text)));

@@ -139,8 +139,12 @@ class intake_base : public link_base, public late_sender {
   void stop() noexcept override { context_.cancel(); }
 
   /// Under the channel's lock: the channel is closed.
-  void channel_closed() noexcept override {
-    post_ended(protocol::end::closed);
+  void channel_closed(const std::exception_ptr& why) noexcept override {
+    if (why) {
+      post_ended(protocol::end::failed, message_of(why));
+    } else {
+      post_ended(protocol::end::closed);
+    }
     if (this_thread().w == nullptr) session_->drv()->wake();
   }
 

@@ -65,7 +65,8 @@ class outbox_base : public link_base, public chan_link {
     room_.set(*session_->drv());
   }
 
-  /// The home's channel ended. Closed: the pump still pushes what was sent, then finishes.
+  /// The home's channel ended. By a close, with an error or without: the pump still pushes what was
+  /// sent, then finishes.
   void ended(protocol::any::Reader why) {
     if (over_) return;
     const auto kind = protocol::reader(why).get(protocol::end::tag);
@@ -75,7 +76,7 @@ class outbox_base : public link_base, public chan_link {
     }
     core().close(error);
     session_->drv()->made_ready();
-    if (error) over();
+    if (error && kind != protocol::end::failed) over();
   }
 
   void connection_down(const std::string& why) override {
@@ -373,8 +374,11 @@ class outbox final : public outbox_base {
       }
     } catch (const cancelled&) {
       stopped = true;
+    } catch (const failed& e) {  // closed with an error, here or at the home, which knows then
+      kind = protocol::end::failed;
+      text = e.what();
     } catch (const channel_error&) {
-      stopped = true;  // lost, or ended by the home with an error: the senders were told
+      stopped = true;  // lost, or without a receiver: the senders were told
     } catch (const std::exception& e) {
       kind = protocol::end::failed;
       text = "strait: " + self->name_ + ": a value cannot be sent: " + e.what();
