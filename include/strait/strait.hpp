@@ -12,8 +12,14 @@
 #include <strait/result.hpp>
 #include <strait/runtime.hpp>
 #include <strait/select.hpp>
+#include <strait/sync/barrier.hpp>
+#include <strait/sync/condvar.hpp>
+#include <strait/sync/latch.hpp>
 #include <strait/sync/mutex.hpp>
+#include <strait/sync/once.hpp>
+#include <strait/sync/rwmutex.hpp>
 #include <strait/sync/semaphore.hpp>
+#include <strait/sync/single_flight.hpp>
 #include <strait/sync/wait_group.hpp>
 #include <strait/task.hpp>
 #include <strait/time.hpp>

@@ -137,6 +137,7 @@ class mutex {
 
    private:
     friend class mutex;
+    friend class condvar;
     explicit guard(detail::mutex_state* m) noexcept : held_(m) {}
     detail::mutex_state* held_ = nullptr;
   };
@@ -207,6 +208,7 @@ class mutex::lock_op : public detail::wait_op<lock_op, detail::lock_node> {
 
  private:
   friend class mutex;
+  friend class condvar;
   enum class outcome : unsigned char { open, locked, cancelled };
 
   /// Stands in for the goroutine's coroutine until the lock is taken, or the wait cancelled: it is
