@@ -234,6 +234,58 @@ TEST(chan, close_wakes_all_who_wait) {
   });
 }
 
+// --- unbounded ----------------------------------------------------------------------------------
+
+TEST(chan, an_unbounded_channel_takes_everything_at_once_and_in_order) {
+  run_on(2, []() -> st::task<> {
+    st::chan<counted> c(st::unbounded);
+    EXPECT_EQ(c.cap(), SIZE_MAX);
+    constexpr int n = 100'000;
+    for (int i = 0; i < n; ++i) {
+      if (i % 3 == 0) {
+        co_await c.send(i);
+      } else if (i % 3 == 1) {
+        EXPECT_EQ(c.try_send(counted(i)), st::send_result::sent);
+      } else {
+        auto s = co_await st::select{c.send(i), st::otherwise};
+        EXPECT_EQ(s.index(), 0u);
+      }
+    }
+    EXPECT_EQ(c.len(), static_cast<std::size_t>(n));
+    c.close();
+    int next = 0;
+    for (;;) {
+      auto some = co_await c.recv_many(1000);
+      if (some.empty()) break;
+      for (const counted& v : some) EXPECT_EQ(v.value, next++);
+    }
+    EXPECT_EQ(next, n);
+  });
+  EXPECT_EQ(counted::alive, 0);
+}
+
+TEST(chan, an_unbounded_channel_hands_over_directly_and_is_used_again_after_it_ran_empty) {
+  run_on(2, []() -> st::task<> {
+    auto [tx, rx] = st::make_chan<int>(st::unbounded);
+    auto sum = st::go(
+        [](st::receiver<int> in) -> st::task<long> {
+          long total = 0;
+          while (auto v = co_await in.recv()) total += *v;
+          co_return total;
+        },
+        rx);
+    long expected = 0;
+    for (int burst : {1, 5000, 1, 2, 3000, 70}) {
+      for (int i = 0; i < burst; ++i) co_await tx.send(i);
+      expected += long{burst} * (burst - 1) / 2;
+      while (rx.len() != 0) co_await st::yield();
+    }
+    tx.close();
+    const long total = co_await sum;
+    EXPECT_EQ(total, expected);
+  });
+}
+
 // --- the last sender ----------------------------------------------------------------------------
 
 st::task<int> count(st::receiver<int> rx) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <strait/delivery.hpp>
+#include <strait/detail/chan_handle.hpp>
 #include <strait/detail/chan_ops.hpp>
 #include <strait/error.hpp>
 
@@ -27,67 +28,6 @@ class receiver;
 enum class send_result : unsigned char { sent, full, closed };
 
 namespace detail {
-
-struct chan_access;
-
-struct any_chan_handle {};
-
-/// A counted reference to a channel, in the directions that `Units` counts; null is nil.
-template <class T, std::uint64_t Units>
-class chan_handle : public any_chan_handle {
- public:
-  using value_type = T;
-
-  chan_handle() noexcept = default;
-  chan_handle(const chan_handle& other) noexcept : state_(other.state_) {
-    if (state_ != nullptr) state_->add(Units);
-  }
-  chan_handle(chan_handle&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
-  chan_handle& operator=(chan_handle other) noexcept {
-    std::swap(state_, other.state_);
-    return *this;
-  }
-  ~chan_handle() {
-    if (state_ != nullptr) state_->drop(Units);
-  }
-
-  /// False for a nil channel: one that is never ready.
-  explicit operator bool() const noexcept { return state_ != nullptr; }
-  /// Values waiting in the channel; a snapshot. 0 for nil and for capacity 0.
-  std::size_t len() const noexcept { return state_ != nullptr ? state_->size() : 0; }
-  /// The capacity it was made with.
-  std::size_t cap() const noexcept { return state_ != nullptr ? state_->capacity : 0; }
-
- protected:
-  friend chan_access;
-  /// Adopts a counted reference.
-  struct adopted {
-    chan_state<T>* state;
-  };
-  explicit chan_handle(adopted a) noexcept : state_(a.state) {}
-
-  chan_state<T>* state_ = nullptr;
-};
-
-/// The way from handles to what they refer to, for the library's other rooms.
-struct chan_access {
-  template <class H>
-  static auto* state(const H& h) noexcept {
-    return h.state_;
-  }
-  template <class H, class T>
-  static H adopt(chan_state<T>* s) noexcept {
-    return H(typename H::adopted{s});
-  }
-  /// A new channel with one handle of each direction counted.
-  template <class T>
-  static chan_state<T>* make(std::size_t capacity) {
-    auto* const s = new chan_state<T>(capacity);
-    s->refs.store(2, std::memory_order_relaxed);
-    s->handles.store(chan_core::sender_unit + chan_core::receiver_unit, std::memory_order_relaxed);
-    return s;
-  }
-};
 
 template <class T, class Self>
 struct send_side {
@@ -242,6 +182,9 @@ class chan : public detail::chan_handle<T, detail::chan_core::sender_unit +
   /// the value. Throws std::length_error if that is more than memory could hold.
   explicit chan(std::size_t capacity)
       : base(typename base::adopted{detail::chan_access::make<T>(capacity)}) {}
+  /// A channel whose sends never wait: `chan<T>(st::unbounded)`.
+  explicit chan(unbounded_t)
+      : base(typename base::adopted{detail::chan_access::make<T>(unbounded)}) {}
 
  private:
   friend detail::chan_access;
@@ -276,10 +219,19 @@ struct chan_ends {
   sender<T> in;
   receiver<T> out;
 };
+namespace detail {
+template <class T>
+chan_ends<T> ends_of(chan_state<T>* s) noexcept {
+  return {chan_access::adopt<sender<T>>(s), chan_access::adopt<receiver<T>>(s)};
+}
+}  // namespace detail
 template <class T>
 chan_ends<T> make_chan(std::size_t capacity = 0) {
-  detail::chan_state<T>* const s = detail::chan_access::make<T>(capacity);
-  return {detail::chan_access::adopt<sender<T>>(s), detail::chan_access::adopt<receiver<T>>(s)};
+  return detail::ends_of(detail::chan_access::make<T>(capacity));
+}
+template <class T>
+chan_ends<T> make_chan(unbounded_t) {
+  return detail::ends_of(detail::chan_access::make<T>(unbounded));
 }
 
 /// Handles are equal when they refer to the same channel, whatever their direction.

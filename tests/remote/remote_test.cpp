@@ -268,6 +268,34 @@ TEST(Remote, AnErrorIsToldFarAwayAsNearBy) {
   }
 }
 
+st::task<> unbounded_far_away() {
+  st::node node;
+  co_await node.listen("tcp://127.0.0.1:0");
+  auto up = st::make_chan<std::int64_t>(st::unbounded);
+  auto down = st::make_chan<std::int64_t>(st::unbounded);
+  node.serve("up", std::move(up.in));
+  node.serve("down", std::move(down.out));
+  auto out = co_await st::dial<st::sender<std::int64_t>>(node.address() + "/up");
+  auto in = co_await st::dial<st::receiver<std::int64_t>>(node.address() + "/down");
+  EXPECT_EQ(out.cap(), SIZE_MAX);
+  constexpr std::int64_t n = 50'000;
+  for (int burst = 0; burst < 3; ++burst) {
+    co_await send_numbers(out, n);  // nobody receives
+    co_await out.flush();
+    EXPECT_EQ(up.out.len(), static_cast<std::size_t>(n));
+    co_await send_numbers(down.in, n);
+    for (std::int64_t i = 0; i < n; ++i) {
+      auto v = co_await up.out.recv();
+      auto w = co_await in.recv();
+      if (*v != i || *w != i) ADD_FAILURE() << "at " << i;
+    }
+  }
+}
+TEST(Remote, AnUnboundedChannelTakesEverything) {
+  run_on(1, unbounded_far_away);
+  run_on(2, unbounded_far_away);
+}
+
 st::task<> to_processes(int receivers, std::int64_t n) {
   st::node node;
   co_await node.listen("tcp://127.0.0.1:0");

@@ -37,6 +37,18 @@
 #include <strait/detail/wait_op.hpp>
 #include <strait/error.hpp>
 
+namespace strait::inline STRAIT_ABI {
+
+/// In place of a capacity: a channel whose sends never wait. Memory is the bound: a program that
+/// sends faster than it receives runs out of it, and ends. It is given back when the channel runs
+/// empty.
+struct unbounded_t {
+  explicit unbounded_t() = default;
+};
+inline constexpr unbounded_t unbounded{};
+
+}  // namespace strait::inline STRAIT_ABI
+
 namespace strait::inline STRAIT_ABI::detail {
 
 /// How a delivery ended.
@@ -79,6 +91,7 @@ struct flush_node : waiter {
 
 struct chan_core {
   static constexpr std::uint64_t sender_unit = 1, receiver_unit = std::uint64_t{1} << 32;
+  static constexpr std::uint32_t unbounded = UINT32_MAX;  // as `capacity`: the ring grows
 
   chan_core() = default;
   chan_core(const chan_core&) = delete;
@@ -295,12 +308,13 @@ struct chan_state final : chan_core {
   };
 
   explicit chan_state(std::size_t n) {
-    if (n > UINT32_MAX || n > SIZE_MAX / (2 * sizeof(T))) {
+    if (n >= unbounded || n > SIZE_MAX / (2 * sizeof(T))) {
       throw std::length_error("strait: channel capacity out of range");
     }
     capacity = static_cast<std::uint32_t>(n);
     grow(capacity);
   }
+  explicit chan_state(unbounded_t) noexcept { capacity = unbounded; }
   ~chan_state() override {
     while (head.load(std::memory_order_relaxed) != tail.load(std::memory_order_relaxed)) drop_one();
     while (returned_) returned_ = std::move(returned_->next);  // not by recursion
@@ -351,6 +365,9 @@ struct chan_state final : chan_core {
       }
     }
     if (!has_room()) return false;
+    if (capacity == unbounded && !outbox) [[unlikely]] {
+      make_room();
+    }
     push(std::move(*op.value));
     op.status = op_status::done;
     return true;
@@ -465,9 +482,7 @@ struct chan_state final : chan_core {
       woken.push(w->g);
       return;
     }
-    const std::uint64_t count =
-        tail.load(std::memory_order_relaxed) - head.load(std::memory_order_relaxed);
-    if (count == ring_size_) grow(ring_size_ < 32 ? 64 : 2 * ring_size_);
+    make_room();
     notes_[tail_at_] = note;
     push(std::move(v));
   }
@@ -498,6 +513,12 @@ struct chan_state final : chan_core {
     }
     if (link != nullptr && !outbox) link->popped(note.token, to.take);
   }
+  /// Grows a full ring.
+  void make_room() {
+    const std::uint64_t count =
+        tail.load(std::memory_order_relaxed) - head.load(std::memory_order_relaxed);
+    if (count == ring_size_) grow(ring_size_ < 32 ? 64 : 2 * ring_size_);
+  }
   void push(T&& v) noexcept {
     ::new (static_cast<void*>(&ring_[tail_at_].value)) T(std::move(v));
     tail_at_ = tail_at_ + 1 == ring_size_ ? 0 : tail_at_ + 1;
@@ -507,12 +528,24 @@ struct chan_state final : chan_core {
     ring_[head_at_].value.~T();
     head_at_ = head_at_ + 1 == ring_size_ ? 0 : head_at_ + 1;
     head.store(head.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    if (ring_size_ > most_kept && capacity == unbounded && !outbox) [[unlikely]] {
+      give_memory_back();
+    }
+  }
+  /// An unbounded channel that ran empty after a burst.
+  STRAIT_NOINLINE void give_memory_back() noexcept {
+    if (head.load(std::memory_order_relaxed) != tail.load(std::memory_order_relaxed)) return;
+    ring_.reset();
+    notes_.reset();
+    ring_size_ = head_at_ = tail_at_ = 0;
   }
   void drop_one() noexcept { pop_moved(); }
   void count_passed() noexcept {
     head.store(head.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     tail.store(tail.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
+
+  static constexpr std::uint32_t most_kept = 1024;
 
   std::uint32_t ring_size_ = 0;
   std::uint32_t head_at_ = 0, tail_at_ = 0;
