@@ -96,7 +96,8 @@ class runtime_run {
     join_handle<T> handle(root);
     sched_.run_until([&] { return sched_.first_ended.load(std::memory_order_acquire); });
     sched_.draining.store(true, std::memory_order_seq_cst);
-    root_.cancel(nullptr);
+    // When the root returned it was cancelled, but not if it threw.
+    if (!root_.cancel(nullptr)) root_.cancel_missed();
     sched_.run_until([&] { return sched_.live() == 0; });
     const std::string left = wind_up(linger);
     sched_.stop_workers();
@@ -197,10 +198,11 @@ struct run_function : spawn_calls<run_function> {
 }  // namespace detail
 
 /// `run(f, args...)` calls `f(args...)` in a goroutine and works, on this thread and others, until
-/// that goroutine has ended; then the others are cancelled and joined, links to other machines are
-/// flushed, and its result is returned or its exception thrown. `run(runtime_options(), f, ...)`
-/// sets it up. Throws `deadlock`, after printing every blocked goroutine with its reason and line,
-/// when nothing can ever run again; `unsent` if something sent to another machine was not accepted.
+/// that goroutine has ended. When it returns, its variables still there, the others are cancelled;
+/// they are joined, links to other machines are flushed, and its result is returned or its
+/// exception thrown. `run(runtime_options(), f, ...)` sets it up. Throws `deadlock`, after printing
+/// every blocked goroutine with its reason and line, when nothing can ever run again; `unsent` if
+/// something sent to another machine was not accepted.
 inline constexpr detail::run_function run{};
 
 /// Writes every goroutine of the process: why and where it waits, and where it was started.

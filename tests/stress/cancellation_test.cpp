@@ -266,6 +266,54 @@ TEST(StressCancellation, SeveralTreesAtOnce) {
   });
 }
 
+// Both ends of a channel are cancelled at once: whoever leaves first is no end for the other.
+TEST(StressCancellation, ANeighbourThatLeavesIsNoEnd) {
+  std::atomic<int> ends{0};
+  for (std::uint64_t k = 0; k < strait_test::scaled(400); ++k) {
+    st::run(st::runtime_options().workers(4), [&ends]() -> st::task<> {
+      co_await st::scope([&ends](st::group& g) -> st::task<> {
+        for (int i = 0; i < 16; ++i) {
+          auto [tx, rx] = st::make_chan<int>(i % 2 == 0 ? 0u : 1u);
+          g.go(
+              [](st::sender<int> to) -> st::task<> {
+                for (;;) co_await to.send(1);
+              },
+              std::move(tx));
+          g.go(
+              [](st::receiver<int> from, std::atomic<int>& n) -> st::task<> {
+                while (auto v = co_await from.recv()) {
+                }
+                ++n;
+              },
+              std::move(rx), std::ref(ends));
+        }
+        co_await st::sleep(100us);
+        g.cancel();
+      });
+    });
+  }
+  EXPECT_EQ(ends, 0);
+}
+
+// A detached goroutine that sends to the root's own channel is cancelled before that goes away.
+TEST(StressCancellation, WhatLeavesWithTheRootIsSeenByNobody) {
+  for (unsigned workers : {1u, 4u}) {
+    for (std::uint64_t k = 0; k < strait_test::scaled(400); ++k) {
+      const int got = st::run(st::runtime_options().workers(workers), []() -> st::task<int> {
+        auto [tx, rx] = st::make_chan<int>(1);
+        st::go(
+            [](st::sender<int> out) -> st::task<> {
+              for (int i = 7;; ++i) co_await out.send(i);
+            },
+            std::move(tx));
+        auto v = co_await rx.recv();
+        co_return *v;
+      });
+      EXPECT_EQ(got, 7);
+    }
+  }
+}
+
 // The end of the runtime finds goroutines in the middle of everything.
 TEST(StressCancellation, EndOfTheRuntime) {
   const std::uint64_t rounds = strait_test::scaled(200);

@@ -20,6 +20,13 @@ namespace strait::inline STRAIT_ABI::detail {
   throw closed(status == op_status::no_receiver ? channel_errc::no_receiver : channel_errc::closed);
 }
 
+/// Throws `cancelled` if the goroutine is, for an operation that has met the end of its channel:
+/// that may be the doing of a neighbour which left because of the same cancellation, and has no
+/// meaning.
+inline void not_by_cancellation(goroutine* g) {
+  if (g->cancel_pending()) throw_cancelled(g);
+}
+
 /// A send. `Derived` owns the value or refers to it.
 template <class T, class Derived>
 struct basic_send_op : wait_op<Derived, send_node<T>> {
@@ -35,7 +42,9 @@ struct basic_send_op : wait_op<Derived, send_node<T>> {
   void link_locked() noexcept { chan_->senders.push_back(this); }
   void unlink_locked() noexcept { chan_->senders.remove(this); }
   void result() {
-    if (this->status != op_status::done) throw_send_error(this->status, *chan_);
+    if (this->status == op_status::done) return;
+    not_by_cancellation(this->g_);
+    throw_send_error(this->status, *chan_);
   }
   const void* subject() const noexcept { return chan_; }
 
@@ -84,6 +93,7 @@ struct basic_recv_op : wait_op<Derived, Node> {
   /// Whether there is a value; throws if the channel failed or was lost.
   bool has_value() const {
     if (this->status == op_status::done) return true;
+    not_by_cancellation(this->g_);
     if (chan_->error) std::rethrow_exception(chan_->error);
     return false;
   }

@@ -176,6 +176,14 @@ struct promise_base {
 
   std::suspend_always initial_suspend() const noexcept { return {}; }
 
+  /// The coroutine returns; its variables are still there. If it is the root of a run, that is
+  /// over: the others are cancelled before they can see what leaves with it.
+  void returns() noexcept {
+    if (!caller && g->has(goroutine::first)) [[unlikely]] {
+      g->sched->root_context->cancel(nullptr);
+    }
+  }
+
   struct final_awaiter {
     bool await_ready() const noexcept { return false; }
     template <class P>
@@ -245,6 +253,7 @@ struct task_promise : promise_base {
     requires std::is_constructible_v<T, U&&> || std::is_reference_v<T>
   void return_value(U&& v) {
     out->set_value(std::forward<U>(v));
+    returns();
   }
   void unhandled_exception() noexcept { out->set_error(std::current_exception()); }
 };
@@ -254,7 +263,10 @@ struct task_promise<void> : promise_base {
   result_slot<void>* out = nullptr;
 
   task<void> get_return_object() noexcept;
-  void return_void() noexcept { out->set_value(); }
+  void return_void() noexcept {
+    out->set_value();
+    returns();
+  }
   void unhandled_exception() noexcept { out->set_error(std::current_exception()); }
 };
 
