@@ -150,13 +150,18 @@ class alarm {
   alarm() : state_(place()), sched_(this_thread().w->sched) {}
   ~alarm() { halt(false); }
 
-  void start(nanos delay, nanos period) {
+  /// Starts it, anew if it is running: in one step, for several goroutines may do so at a time.
+  /// Whether it was active.
+  bool start(nanos delay, nanos period) {
     state_.home->lock.lock();
+    const bool active = state_.home->remove_locked(&state_) || state_.pending;
+    state_.pending = false;
     state_.stopped = false;
     state_.period = period;
     state_.when = after_now(sched_.now(), std::chrono::nanoseconds(delay));
     state_.home->add_locked(&state_);
     state_.home->lock.unlock();
+    return active;
   }
   /// Takes it out, with a value that was not received: nothing stale is left. Whether it was
   /// active.
@@ -231,9 +236,7 @@ class timer : detail::alarm {
   /// Starts it anew; returns as `stop`. A value of the time before is never received.
   template <class Rep, class Period>
   bool reset(std::chrono::duration<Rep, Period> d) {
-    const bool active = halt(false);
-    start(detail::saturated(d).count(), 0);
-    return active;
+    return start(detail::saturated(d).count(), 0);
   }
 };
 
@@ -252,7 +255,6 @@ class ticker : detail::alarm {
   /// Starts anew with another period, the first tick after one period.
   template <class Rep, class Period>
   void reset(std::chrono::duration<Rep, Period> d) {
-    halt(false);
     begin(detail::saturated(d).count());
   }
 

@@ -129,8 +129,10 @@ class select_engine {
       return false;
     }
     if (held == 0) return true;  // no lock keeps whoever resumes us from ending this frame
+    // In random order: of cases on one channel, a peer meets the one that is linked first.
     for (std::size_t i = 0; i < n_; ++i) {
-      if (cases_[i].lock != nullptr) cases_[i].type->link(cases_[i].op);
+      select_case& c = cases_[order_[i]];
+      if (c.lock != nullptr) c.type->link(c.op);
     }
     release_all(locks_, held);
     return true;
