@@ -70,6 +70,18 @@ TEST(time, sleepers_wake_in_order_of_their_time) {
   });
 }
 
+TEST(time, after_alone_gives_when_it_was_due) {
+  st::sim::run(1, []() -> st::task<> {
+    const auto start = st::now();
+    const auto due = co_await st::after(20ms);
+    EXPECT_EQ(due, start + 20ms);
+    const auto at = co_await st::at(start + 50ms);
+    EXPECT_EQ(at, start + 50ms);
+    const auto inside = co_await st::with_timeout(1h, st::after(1s));
+    EXPECT_EQ(inside, start + 1050ms);
+  });
+}
+
 TEST(time, after_is_a_timeout_in_select_and_leaves_no_timer) {
   const auto o = simulated([]() -> st::task<> {
     st::chan<int> c(1);

@@ -66,6 +66,10 @@ struct sleep_op : wait_op<sleep_op> {
 
 struct after_op : sleep_op {
   using sleep_op::sleep_op;
+  clock::time_point await_resume() {
+    sleep_op::await_resume();
+    return result();
+  }
   clock::time_point result() const noexcept { return to_time(timer_.when); }
 };
 
