@@ -8,6 +8,7 @@
 
 #include <strait/context.hpp>
 #include <strait/error.hpp>
+#include <strait/task.hpp>
 
 namespace strait::inline STRAIT_ABI {
 
@@ -59,6 +60,12 @@ decltype(auto) wait(Op&& op) {
     auto made = std::forward<Op>(op).as_operation();
     return detail::wait_for(made);
   }
+}
+
+template <class T>
+void wait(task<T>&&) {
+  static_assert(sizeof(task<T>) == 0,
+                "strait: wait takes an operation; a coroutine needs a runtime: run(f, args...)");
 }
 
 }  // namespace strait::inline STRAIT_ABI

@@ -89,7 +89,13 @@ class foreign_awaiter {
 };
 
 template <class A>
+concept has_awaiter = requires(A&& a) { awaiter_of(std::forward<A>(a)).await_ready(); };
+
+template <class A>
 auto bridge_foreign(goroutine* g, A&& awaitable) {
+  static_assert(has_awaiter<A>,
+                "strait: co_await takes an operation (ch.recv(), st::sleep(d), ...), a call of a "
+                "coroutine that returns task<T>, a join_handle, or any standard awaitable");
   return foreign_awaiter<A>(g, std::forward<A>(awaitable));
 }
 

@@ -232,7 +232,12 @@ struct promise_base {
 #endif
   }
   template <class T>
-  void await_transform(task<T>& t) = delete;  // a task is awaited where it is made
+  std::suspend_never await_transform(task<T>&) {
+    static_assert(sizeof(task<T>) == 0,
+                  "strait: await a task where it is made: co_await f(x), not a named one; to start "
+                  "it now and wait for it later: auto h = go(f, x); co_await h");
+    return {};
+  }
 
   template <class A>
     requires(!is_operation<A> && !makes_operation<A> && !is_task<std::remove_cvref_t<A>>::value &&

@@ -154,9 +154,17 @@ struct task_result<task<T>> {
   static constexpr bool is_coroutine = true;
 };
 
+/// void, too, where f cannot be called so: `launch` says it better.
+template <bool Callable, class F, class... Args>
+struct spawn_result {
+  using type = void;
+};
+template <class F, class... Args>
+struct spawn_result<true, F, Args...> : task_result<std::invoke_result_t<F, Args...>> {};
 template <class F, class... Args>
 using spawn_result_t =
-    typename task_result<std::invoke_result_t<std::decay_t<F>&, std::decay_t<Args>&&...>>::type;
+    typename spawn_result<std::is_invocable_v<std::decay_t<F>&, std::decay_t<Args>&&...>,
+                          std::decay_t<F>&, std::decay_t<Args>&&...>::type;
 
 /// A plain function as a goroutine.
 template <class T, class C>

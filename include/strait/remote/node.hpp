@@ -58,7 +58,11 @@ class node {
   }
   /// Both directions in one call are two names.
   template <class T>
-  void serve(std::string name, chan<T> c, serve_options options = {}) = delete;
+  void serve(std::string, chan<T>, serve_options = {}) {
+    static_assert(sizeof(chan<T>) == 0,
+                  "strait: serve one end of a channel under a name: serve(name, receiver<T>(c)), "
+                  "from which others receive, or serve(name, sender<T>(c))");
+  }
 
   /// Ends a registration; ends that are bound stay. False if there was none.
   bool unserve(const std::string& name) { return core_->unserve(name); }

@@ -148,7 +148,11 @@ task<receiver<T>> dial_receiver(std::shared_ptr<node_core> n, address a, std::st
 }
 
 template <class End>
-struct dialler;
+struct dialler {
+  static_assert(
+      sizeof(End*) == 0,
+      "strait: dial one end of a channel: dial<sender<T>>(...) or dial<receiver<T>>(...)");
+};
 template <class T>
 struct dialler<sender<T>> {
   static task<sender<T>> dial(std::shared_ptr<node_core> n, address a, std::string text,
