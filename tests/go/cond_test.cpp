@@ -22,10 +22,11 @@ TEST(GoCond, TestCondSignal) {
   run_on(2, []() -> st::task<> {
     st::mutex m;
     st::condvar c;
+    st::group all;  // joined before the mutex goes
     constexpr int n = 2;
     st::chan<bool> running(n), awake(n);
     for (int i = 0; i < n; ++i) {
-      st::go([&]() -> st::task<> {
+      all.go([&]() -> st::task<> {
         auto hold = co_await m.lock();
         co_await running.send(true);
         co_await c.wait(hold);
@@ -42,6 +43,7 @@ TEST(GoCond, TestCondSignal) {
       EXPECT_FALSE(awake.try_recv()) << "too many are awake";
     }
     c.notify_one();
+    co_await all.join();
   });
 }
 
@@ -50,11 +52,12 @@ TEST(GoCond, TestCondSignalGenerations) {
   run_on(2, []() -> st::task<> {
     st::mutex m;
     st::condvar c;
+    st::group all;  // joined before the mutex goes
     constexpr int n = 100;
     st::chan<bool> running(n);
     st::chan<int> awake(n);
     for (int i = 0; i < n; ++i) {
-      st::go([&, i]() -> st::task<> {
+      all.go([&, i]() -> st::task<> {
         auto hold = co_await m.lock();
         co_await running.send(true);
         co_await c.wait(hold);
@@ -68,6 +71,7 @@ TEST(GoCond, TestCondSignalGenerations) {
       auto hold = co_await m.lock();
       c.notify_one();
     }
+    co_await all.join();
   });
 }
 
@@ -76,11 +80,12 @@ TEST(GoCond, TestCondBroadcast) {
   run_on(2, []() -> st::task<> {
     st::mutex m;
     st::condvar c;
+    st::group all;  // joined before the mutex goes
     constexpr int n = 200;
     st::chan<int> running(n), awake(n);
     bool over = false;
     for (int i = 0; i < n; ++i) {
-      st::go([&, i]() -> st::task<> {
+      all.go([&, i]() -> st::task<> {
         auto hold = co_await m.lock();
         while (!over) {
           co_await running.send(i);
@@ -108,6 +113,7 @@ TEST(GoCond, TestCondBroadcast) {
       }
     }
     EXPECT_FALSE(running.try_recv()) << "one did not end";
+    co_await all.join();
   });
 }
 
@@ -116,9 +122,10 @@ TEST(GoCond, TestRace) {
   run_on(4, []() -> st::task<> {
     st::mutex m;
     st::condvar c;
+    st::group all;  // joined before the mutex goes
     int x = 0;
     st::chan<bool> done(0);
-    st::go([&]() -> st::task<> {
+    all.go([&]() -> st::task<> {
       auto hold = co_await m.lock();
       x = 1;
       co_await c.wait(hold);
@@ -128,7 +135,7 @@ TEST(GoCond, TestRace) {
       hold.unlock();
       co_await done.send(true);
     });
-    st::go([&]() -> st::task<> {
+    all.go([&]() -> st::task<> {
       auto hold = co_await m.lock();
       while (x != 1) {
         hold.unlock();
@@ -140,7 +147,7 @@ TEST(GoCond, TestRace) {
       hold.unlock();
       co_await done.send(true);
     });
-    st::go([&]() -> st::task<> {
+    all.go([&]() -> st::task<> {
       auto hold = co_await m.lock();
       while (x != 2 && x != 3) {
         hold.unlock();
@@ -152,6 +159,7 @@ TEST(GoCond, TestRace) {
       co_await done.send(true);
     });
     for (int i = 0; i < 3; ++i) co_await done.recv();
+    co_await all.join();
   });
 }
 
