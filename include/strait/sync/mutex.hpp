@@ -186,13 +186,14 @@ class mutex::lock_op : public detail::wait_op<lock_op, detail::lock_node> {
   /// With the spin lock held: false if the goroutine is cancelled instead.
   STRAIT_NOINLINE bool park() noexcept {
     g_->note(reason, mutex_);
+    parked_ = true;  // before the wait begins: a cancellation resumes us at once
     if (!g_->begin_wait()) {
+      parked_ = false;
       mutex_->lock.unlock();
       g_->note(detail::wait_reason::none, nullptr);
       outcome_ = outcome::cancelled;
       return false;
     }
-    parked_ = true;
     const bool again = direct && !g_->has(detail::goroutine::thread);
     again ? mutex_->waiters.push_front(this) : mutex_->waiters.push_back(this);
     detail::release_parked(&mutex_->lock);
