@@ -115,7 +115,7 @@ class peer final {
   using system = capnp::RpcSystem<capnp::rpc::twoparty::VatId>;
 
   peer(driver& d, unique_fd fd, const peer_options& o, down fn, bool dialling)
-      : driver_(d), options_(o), down_(std::move(fn)), dialling_(dialling) {
+      : driver_(d), options_(o), down_(std::move(fn)) {
     driver_.require_drive();
     stream_ = kj::heap<frame_stream>(driver_, std::move(fd), frame_limits{}, options_.window);
     capnp::ReaderOptions reading;
@@ -193,7 +193,6 @@ class peer final {
   driver& driver_;
   peer_options options_;
   down down_;
-  const bool dialling_;
   bool established_ = false;
   bool down_told_ = false;
   bool ping_under_way_ = false;
