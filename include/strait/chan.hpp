@@ -79,16 +79,11 @@ struct send_side {
     return chan_access::state(static_cast<const Self&>(*this));
   }
   send_result try_send_value(T& v) const noexcept {
-    detail::chan_state<T>* const c = self();
-    if (c == nullptr) return send_result::full;
-    detail::ready_list woken;
     detail::send_node<T> node;
     node.value = &v;
-    c->lock.lock();
-    const bool done = c->send_locked(node, woken);
-    c->lock.unlock();
-    detail::scheduler::ready_all(woken);
-    if (!done) return send_result::full;
+    if (!detail::try_now(self(), node, &detail::chan_state<T>::send_locked)) {
+      return send_result::full;
+    }
     return node.status == detail::op_status::done ? send_result::sent : send_result::closed;
   }
 };
@@ -107,17 +102,12 @@ struct recv_side {
   }
   /// Receives now or not at all; never suspends, works on any thread. Throws as `recv` does.
   received<T> try_recv() const {
-    detail::chan_state<T>* const c = self();
-    if (c == nullptr) return received<T>::nothing_yet();
-    detail::ready_list woken;
     detail::recv_node<T> node;
-    c->lock.lock();
-    const bool done = c->recv_locked(node, woken);
-    c->lock.unlock();
-    detail::scheduler::ready_all(woken);
-    if (!done) return received<T>::nothing_yet();
+    if (!detail::try_now(self(), node, &detail::chan_state<T>::recv_locked)) {
+      return received<T>::nothing_yet();
+    }
     if (node.status == detail::op_status::done) return received<T>(std::move(node.slot));
-    if (c->error) std::rethrow_exception(c->error);
+    if (self()->error) std::rethrow_exception(self()->error);
     return received<T>();
   }
 
@@ -246,20 +236,8 @@ bool operator==(const A& a, const B& b) noexcept {
 }  // namespace strait::inline STRAIT_ABI
 
 template <class T>
-struct std::hash<strait::chan<T>> {
-  std::size_t operator()(const strait::chan<T>& c) const noexcept {
-    return std::hash<const void*>()(strait::detail::chan_access::state(c));
-  }
-};
+struct std::hash<strait::chan<T>> : strait::detail::chan_hash {};
 template <class T>
-struct std::hash<strait::sender<T>> {
-  std::size_t operator()(const strait::sender<T>& c) const noexcept {
-    return std::hash<const void*>()(strait::detail::chan_access::state(c));
-  }
-};
+struct std::hash<strait::sender<T>> : strait::detail::chan_hash {};
 template <class T>
-struct std::hash<strait::receiver<T>> {
-  std::size_t operator()(const strait::receiver<T>& c) const noexcept {
-    return std::hash<const void*>()(strait::detail::chan_access::state(c));
-  }
-};
+struct std::hash<strait::receiver<T>> : strait::detail::chan_hash {};

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <utility>
 
 #include <strait/detail/chan_state.hpp>
@@ -83,6 +84,14 @@ struct chan_access {
     s->refs.store(2, std::memory_order_relaxed);
     s->handles.store(chan_core::sender_unit + chan_core::receiver_unit, std::memory_order_relaxed);
     return s;
+  }
+};
+
+/// The hash of any handle: the same for all that refer to one channel.
+struct chan_hash {
+  template <class Handle>
+  std::size_t operator()(const Handle& c) const noexcept {
+    return std::hash<const void*>()(chan_access::state(c));
   }
 };
 

@@ -52,6 +52,20 @@ struct basic_send_op : wait_op<Derived, send_node<T>> {
   chan_state<T>* chan_;
 };
 
+/// One send or receive by any thread, now or not at all; false if it cannot be done now (never on a
+/// nil channel).
+template <class T, class Node>
+bool try_now(chan_state<T>* c, Node& node,
+             bool (chan_state<T>::*locked)(Node&, ready_list&) noexcept) {
+  if (c == nullptr) return false;
+  ready_list woken;
+  c->lock.lock();
+  const bool done = (c->*locked)(node, woken);
+  c->lock.unlock();
+  scheduler::ready_all(woken);
+  return done;
+}
+
 /// A send that owns its value, built at the call.
 template <class T>
 struct send_op : basic_send_op<T, send_op<T>> {
