@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -375,15 +376,33 @@ TEST(Wordcount, TheTwoHalvesByHand) {
   EXPECT_LE(status, 1) << second.err() << third.err();
 }
 
+/// The processor time that a process has used; without an end if it is gone.
+std::chrono::nanoseconds worked(pid_t pid) {
+  clockid_t clock{};
+  timespec used{};
+  if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) != 0) {
+    return std::chrono::nanoseconds::max();
+  }
+  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
+
 TEST(Wordcount, AKilledWorkerLosesNothing) {
   strait_test::extend_limit(900s);
   temp_folder text;
   write_text(text, std::max<std::size_t>(strait_test::scaled(8'000'000), 3'000'000), 3);
-  const auto began = std::chrono::steady_clock::now();
   const outcome whole = run({"run", "--workers", "3", "--top", "0", "--verify", text.string()});
   ASSERT_EQ(whole.status, 0) << whole.err;
-  const auto took = std::chrono::steady_clock::now() - began;
   ASSERT_TRUE(whole.out == pipeline({text.string()}));
+
+  // What one worker has to do, about: a run is three of them and the coordinator.
+  rusage before{}, after{};
+  getrusage(RUSAGE_CHILDREN, &before);
+  ASSERT_EQ(run({"run", "--workers", "3", "--top", "0", text.string()}).status, 0);
+  getrusage(RUSAGE_CHILDREN, &after);
+  const auto of = [](const timeval& t) {
+    return std::chrono::seconds(t.tv_sec) + std::chrono::microseconds(t.tv_usec);
+  };
+  const std::chrono::duration<double> share = (of(after.ru_utime) - of(before.ru_utime)) / 4.0;
 
   std::random_device seed;
   const auto chosen = seed();
@@ -397,9 +416,11 @@ TEST(Wordcount, AKilledWorkerLosesNothing) {
     std::vector<pid_t> workers;
     while (workers.size() < 3 && p.running()) workers = p.children();
     ASSERT_EQ(workers.size(), 3u) << p.err();
-    // A random moment, which is the point here, not a wait for something.
-    std::this_thread::sleep_for(took * std::uniform_real_distribution<>(0, 0.9)(random));
-    ::kill(workers[random() % 3], SIGKILL);
+    // At a random point of its work: once it has worked for that long.
+    const pid_t victim = workers[random() % 3];
+    const auto point = share * std::uniform_real_distribution<>(0, 0.9)(random);
+    while (p.running() && worked(victim) < point) std::this_thread::yield();
+    ::kill(victim, SIGKILL);
     if (random() % 2 == 0) ::kill(workers[random() % 3], SIGKILL);
     ASSERT_EQ(p.wait(), 0) << p.err();
     EXPECT_TRUE(p.out() == whole.out);
