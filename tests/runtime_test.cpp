@@ -16,12 +16,26 @@
 
 #include "local.hpp"
 
+namespace strait::inline STRAIT_ABI::detail {
+struct scheduler_probe {
+  static bool all_asleep(const scheduler& s) noexcept {
+    return s.idle_.load(std::memory_order_seq_cst) == s.worker_count();
+  }
+};
+}  // namespace strait::inline STRAIT_ABI::detail
+
 namespace {
 
 namespace st = strait;
 using namespace std::chrono_literals;
 using strait_test::run_on;
 using strait_test::settle;
+
+const st::detail::scheduler& running_scheduler() { return st::detail::this_thread().w->sched; }
+
+void wait_until_all_sleep(const st::detail::scheduler& s) {
+  while (!st::detail::scheduler_probe::all_asleep(s)) std::this_thread::yield();
+}
 
 TEST(runtime, run_gives_the_result_of_its_root) {
   const int v = st::run([]() -> st::task<int> { co_return 4; });
@@ -268,9 +282,9 @@ TEST(runtime, a_sleeper_a_timer_and_outside_work_are_no_deadlock) {
     co_await t.recv();
     st::chan<int> c(0);
     st::outside_work alive;
-    std::thread outside([end = st::sender<int>(c), work = std::move(alive)]() mutable {
-      // Long enough for all workers to be asleep; if they are not, the test shows less.
-      std::this_thread::sleep_for(10ms);
+    auto& sched = running_scheduler();
+    std::thread outside([&sched, end = st::sender<int>(c), work = std::move(alive)]() mutable {
+      wait_until_all_sleep(sched);
       while (end.try_send(1) == st::send_result::full) std::this_thread::yield();
     });
     co_await c.recv();
@@ -284,8 +298,9 @@ TEST(runtime, a_deadlock_is_found_when_the_outside_work_ends_without_a_sign) {
   EXPECT_THROW(run_on(2,
                       [&]() -> st::task<> {
                         st::outside_work alive;
+                        auto& sched = running_scheduler();
                         outside = std::thread(
-                            [work = std::move(alive)] { std::this_thread::sleep_for(5ms); });
+                            [&sched, work = std::move(alive)] { wait_until_all_sleep(sched); });
                         co_await st::chan<int>(0).recv();
                       }),
                st::deadlock);
