@@ -9,7 +9,7 @@ namespace strait::inline STRAIT_ABI::detail {
 
 inline goroutine* scheduler::find_work(worker& w) {
   if (take_lazy(w)) return take(w);
-  const bool fired = fire_timers(w);
+  const bool fired = fire_timers();
   const bool polled = parking()->poll();
   if (fired || polled) {
     if (goroutine* const g = take(w)) return g;
