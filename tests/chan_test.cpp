@@ -22,21 +22,9 @@ namespace {
 namespace st = strait;
 using namespace std::chrono_literals;
 using strait_test::counted;
+using strait_test::error_of;
 using strait_test::run_on;
 using strait_test::settle;
-
-st::channel_errc code_of(const st::channel_error& e) { return e.code(); }
-
-/// The code of the channel_error that `op` throws; `refused` (never thrown near by) if it does not.
-template <class Op>
-st::task<st::channel_errc> error_of(Op&& op) {
-  try {
-    co_await std::forward<Op>(op);
-  } catch (const st::channel_error& e) {
-    co_return code_of(e);
-  }
-  co_return st::channel_errc::refused;
-}
 
 // Conversions: from both directions to one, never back.
 using both = st::chan<int>;

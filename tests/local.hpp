@@ -27,6 +27,17 @@ inline st::task<> settle() {
   for (int i = 0; i < 64; ++i) co_await st::yield();
 }
 
+/// The code of the channel_error that `op` throws; `refused` (never thrown near by) if it does not.
+template <class Op>
+st::task<st::channel_errc> error_of(Op&& op) {
+  try {
+    co_await std::forward<Op>(op);
+  } catch (const st::channel_error& e) {
+    co_return e.code();
+  }
+  co_return st::channel_errc::refused;
+}
+
 /// A value that knows how many of its kind exist, and how often it was copied.
 struct counted {
   explicit counted(int v = 0) : value(v) { ++alive; }

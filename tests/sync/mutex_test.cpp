@@ -10,18 +10,13 @@
 #include <strait/strait.hpp>
 #include <strait/sync/mutex.hpp>
 
-#include "support.hpp"
+#include "local.hpp"
 
 namespace st = strait;
 using namespace std::chrono_literals;
+using strait_test::settle;
 
 namespace {
-
-/// Waits until `n` goroutines wait for something and this one runs alone: on one worker, a few
-/// yields let everybody else run as far as they can.
-st::task<> settle() {
-  for (int i = 0; i < 20; ++i) co_await st::yield();
-}
 
 const st::runtime_options one = st::runtime_options().workers(1);
 

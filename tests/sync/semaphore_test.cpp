@@ -9,16 +9,13 @@
 #include <strait/strait.hpp>
 #include <strait/sync/semaphore.hpp>
 
-#include "support.hpp"
+#include "local.hpp"
 
 namespace st = strait;
 using namespace std::chrono_literals;
+using strait_test::settle;
 
 namespace {
-
-st::task<> settle() {
-  for (int i = 0; i < 20; ++i) co_await st::yield();
-}
 
 const st::runtime_options one = st::runtime_options().workers(1);
 
