@@ -81,7 +81,8 @@ struct send_side {
   send_result try_send_value(T& v) const noexcept {
     detail::send_node<T> node;
     node.value = &v;
-    if (!detail::try_now(self(), node, &detail::chan_state<T>::send_locked)) {
+    if (!detail::try_now(self(), node,
+                         [](auto& c, auto& n, auto& w) { return c.send_locked(n, w); })) {
       return send_result::full;
     }
     return node.status == detail::op_status::done ? send_result::sent : send_result::closed;
@@ -103,7 +104,8 @@ struct recv_side {
   /// Receives now or not at all; never suspends, works on any thread. Throws as `recv` does.
   received<T> try_recv() const {
     detail::recv_node<T> node;
-    if (!detail::try_now(self(), node, &detail::chan_state<T>::recv_locked)) {
+    if (!detail::try_now(self(), node,
+                         [](auto& c, auto& n, auto& w) { return c.recv_locked(n, w); })) {
       return received<T>::nothing_yet();
     }
     if (node.status == detail::op_status::done) return received<T>(std::move(node.slot));

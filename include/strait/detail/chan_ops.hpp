@@ -54,13 +54,12 @@ struct basic_send_op : wait_op<Derived, send_node<T>> {
 
 /// One send or receive by any thread, now or not at all; false if it cannot be done now (never on a
 /// nil channel).
-template <class T, class Node>
-bool try_now(chan_state<T>* c, Node& node,
-             bool (chan_state<T>::*locked)(Node&, ready_list&) noexcept) {
+template <class T, class Node, class Locked>
+bool try_now(chan_state<T>* c, Node& node, Locked locked) {
   if (c == nullptr) return false;
   ready_list woken;
   c->lock.lock();
-  const bool done = (c->*locked)(node, woken);
+  const bool done = locked(*c, node, woken);
   c->lock.unlock();
   scheduler::ready_all(woken);
   return done;
